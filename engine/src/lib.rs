@@ -1,0 +1,1 @@
+//! Everything of Ripieno that makes music; knows nothing of plug-ins or windows.

@@ -1,0 +1,1 @@
+//! Helpers shared by the tests that no single room can hold.

@@ -1,1 +1,3 @@
 //! Everything of Ripieno that makes music; knows nothing of plug-ins or windows.
+
+pub mod inference;

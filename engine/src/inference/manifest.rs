@@ -1,0 +1,134 @@
+//! `models/manifest.toml`: what every model is, and the numbers Rust and Python share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::InferenceError;
+
+/// The manifest of one models folder.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Manifest {
+    /// Sample rate, hop, mel bands: the one place that knows them.
+    pub rates: Rates,
+    /// What the sampler needs to know of the trained synthesizer; absent until one is exported.
+    pub synth: Option<SynthEntry>,
+    /// Every model file.
+    #[serde(rename = "model", default)]
+    pub models: Vec<ModelEntry>,
+    /// The folder the manifest was read from.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// Rates and sizes of the synthesizer's features.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Rates {
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Samples between frames.
+    pub hop: usize,
+    /// Samples in an analysis window.
+    pub window: usize,
+    /// Mel bands of one channel (mid; side has as many).
+    pub mel_bands: usize,
+    /// Lower edge of the lowest band, Hz.
+    pub mel_fmin: f64,
+    /// Upper edge of the highest band, Hz.
+    pub mel_fmax: f64,
+    /// Smallest magnitude before the logarithm.
+    pub log_floor: f64,
+}
+
+/// What belongs to the trained synthesizer as a whole.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SynthEntry {
+    /// Standard deviation of (mel - prior) per band, natural-log units: mid bands, then side bands.
+    pub residual_std: Vec<f32>,
+    /// Denoiser steps that measured best on held-out pieces.
+    pub default_steps: usize,
+    /// Guidance weight of the notes that measured best.
+    pub default_guidance_notes: f32,
+    /// Guidance weight of the performance that measured best.
+    pub default_guidance_performance: f32,
+    /// Everything else the training writes down, for readers.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, toml::Value>,
+}
+
+/// One model file.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ModelEntry {
+    /// How the code calls it, e.g. `prior`.
+    pub name: String,
+    /// Path relative to the manifest.
+    pub file: String,
+    /// SHA-256 of the file, lower-case hexadecimal.
+    pub sha256: String,
+    /// SPDX licence of the weights.
+    pub licence: String,
+    /// Number of trained parameters.
+    #[serde(default)]
+    pub parameters: u64,
+    /// The command that made it.
+    #[serde(default)]
+    pub made_by: String,
+    /// Inputs in the graph's order.
+    #[serde(rename = "input", default)]
+    pub inputs: Vec<TensorEntry>,
+    /// Outputs in the graph's order.
+    #[serde(rename = "output", default)]
+    pub outputs: Vec<TensorEntry>,
+    /// Measured figures, for readers.
+    #[serde(default)]
+    pub figures: BTreeMap<String, toml::Value>,
+}
+
+/// One input or output.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TensorEntry {
+    /// Its name in the graph.
+    pub name: String,
+    /// Its dimensions.
+    pub shape: Vec<Dimension>,
+    /// Element type: `f32` or `i64`.
+    #[serde(rename = "type")]
+    pub element: String,
+    /// What the numbers mean.
+    #[serde(default)]
+    pub unit: String,
+}
+
+/// A dimension: fixed, or named and free.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Dimension {
+    /// Always this size.
+    Fixed(i64),
+    /// Free, e.g. `batch` or `frames`.
+    Named(String),
+}
+
+impl Manifest {
+    /// Reads `manifest.toml` of a models folder.
+    pub fn load(folder: &Path) -> Result<Self, InferenceError> {
+        let path = folder.join("manifest.toml");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| InferenceError::Unreadable { path: path.clone(), reason: error.to_string() })?;
+        let mut manifest: Manifest = toml::from_str(&text).map_err(|error| InferenceError::BadManifest {
+            path,
+            reason: error.to_string().trim().replace('\n', " "),
+        })?;
+        manifest.folder = folder.to_path_buf();
+        Ok(manifest)
+    }
+
+    /// The entry of a model.
+    pub fn model(&self, name: &str) -> Result<&ModelEntry, InferenceError> {
+        self.models
+            .iter()
+            .find(|entry| entry.name == name)
+            .ok_or_else(|| InferenceError::UnknownModel { name: name.to_owned() })
+    }
+}

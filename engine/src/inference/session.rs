@@ -1,0 +1,114 @@
+//! One model, ready to run on one worker.
+
+use std::borrow::Cow;
+
+use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{Session as OrtSession, SessionInputValue};
+use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+
+use super::manifest::{Dimension, TensorEntry};
+use super::{InferenceError, Models};
+
+/// An input tensor: dimensions and row-major elements.
+#[derive(Debug, Clone, Copy)]
+pub enum TensorView<'a> {
+    /// 32-bit floats.
+    F32(&'a [usize], &'a [f32]),
+    /// 64-bit integers.
+    I64(&'a [usize], &'a [i64]),
+}
+
+/// A model bound to the worker that owns it.
+pub struct Session {
+    name: String,
+    session: OrtSession,
+}
+
+impl Session {
+    /// Builds a session from verified bytes and checks its inputs and outputs against the manifest.
+    ///
+    /// `threads`: 1 for everything small. Threads never spin: on a busy machine two spinning threads double the time.
+    pub fn open(models: &Models, name: &str, threads: usize) -> Result<Self, InferenceError> {
+        let (entry, bytes) = models.get(name)?;
+        let failed = |reason: String| InferenceError::Run { name: name.to_owned(), reason };
+        let build = || -> Result<OrtSession, String> {
+            let text = |error: &dyn std::fmt::Display| error.to_string();
+            OrtSession::builder(models.runtime().environment())
+                .map_err(|e| text(&e))?
+                .with_optimization_level(GraphOptimizationLevel::All)
+                .map_err(|e| text(&e))?
+                .with_intra_threads(threads.max(1))
+                .map_err(|e| text(&e))?
+                .with_intra_op_spinning(false)
+                .map_err(|e| text(&e))?
+                .commit_from_memory(bytes)
+                .map_err(|e| text(&e))
+        };
+        let session = build().map_err(failed)?;
+        check(name, "input", &entry.inputs, session.inputs())?;
+        check(name, "output", &entry.outputs, session.outputs())?;
+        Ok(Self { name: name.to_owned(), session })
+    }
+
+    /// Runs the model: named inputs in, named outputs copied into vectors that keep their capacity.
+    pub fn run(
+        &mut self,
+        inputs: &[(&'static str, TensorView<'_>)],
+        outputs: &mut [(&'static str, &mut Vec<f32>)],
+    ) -> Result<(), InferenceError> {
+        let name = &self.name;
+        let failed = |error: ort::Error| InferenceError::Run { name: name.clone(), reason: error.to_string() };
+        let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+        for &(input, view) in inputs {
+            let value: SessionInputValue<'_> = match view {
+                TensorView::F32(shape, data) => TensorRef::from_array_view((shape, data)).map_err(failed)?.into(),
+                TensorView::I64(shape, data) => TensorRef::from_array_view((shape, data)).map_err(failed)?.into(),
+            };
+            values.push((Cow::Borrowed(input), value));
+        }
+        let results = self.session.run(values).map_err(failed)?;
+        for (output, into) in outputs {
+            let value = results.get(*output).ok_or_else(|| InferenceError::Run {
+                name: name.clone(),
+                reason: format!("it has no output named {output}"),
+            })?;
+            let (_, data) = value.try_extract_tensor::<f32>().map_err(failed)?;
+            into.clear();
+            into.extend_from_slice(data);
+        }
+        Ok(())
+    }
+}
+
+fn check(model: &str, kind: &str, listed: &[TensorEntry], found: &[Outlet]) -> Result<(), InferenceError> {
+    let differs = |reason: String| Err(InferenceError::Mismatch { name: model.to_owned(), reason });
+    for entry in listed {
+        let Some(outlet) = found.iter().find(|outlet| outlet.name() == entry.name) else {
+            return differs(format!("the {kind} \"{}\" is missing", entry.name));
+        };
+        let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+            return differs(format!("the {kind} \"{}\" is not a tensor", entry.name));
+        };
+        let element = match ty {
+            TensorElementType::Float32 => "f32",
+            TensorElementType::Int64 => "i64",
+            _ => "another type",
+        };
+        let same_shape = shape.len() == entry.shape.len()
+            && shape.iter().zip(&entry.shape).all(|(&size, listed)| match listed {
+                // A graph may leave open what the manifest fixes, never the other way round.
+                Dimension::Fixed(fixed) => size == *fixed || size == -1,
+                Dimension::Named(_) => size == -1,
+            });
+        if element != entry.element || !same_shape {
+            return differs(format!(
+                "the {kind} \"{}\" is {element} {shape:?} and should be {} {:?}",
+                entry.name, entry.element, entry.shape
+            ));
+        }
+    }
+    if listed.len() != found.len() {
+        return differs(format!("it has {} {kind}s and should have {}", found.len(), listed.len()));
+    }
+    Ok(())
+}

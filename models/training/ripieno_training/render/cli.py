@@ -1,0 +1,146 @@
+"""Commands of the data renderer.
+
+    python -m ripieno_training.render --out DIR --minutes-per-pair 7 --split train
+    python -m ripieno_training.render piece --midi parts.mid --performance string-quartet-hall -o out.wav
+
+The sample pack and the unpacked symbolic sets are named by --audio-root and --symbolic-root, or by the
+environment variables RIPIENO_AUDIO_ROOT and RIPIENO_SYMBOLIC_ROOT.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+from .piece import render_piece
+from .recipes import pairs, performances
+from .renderer import SOUNDFONT_FOLDERS, SPLITS, Stage
+from .sampler import SAMPLE_RATE
+from .scores import Corpus
+
+
+@dataclass(frozen=True)
+class Job:
+    """The clips of one (performance, instrument) pair still to be made."""
+
+    pair: int
+    options: argparse.Namespace
+
+
+def _length_s(path: Path) -> float:
+    """Seconds of a finished clip, from its size: the audio dominates, 4 bytes a frame."""
+    return path.stat().st_size / 4 / SAMPLE_RATE
+
+
+def _render_pair(job: Job) -> tuple[str, float, float]:
+    """Renders a pair's missing clips; its name, the seconds of audio made and the seconds it took."""
+    options = job.options
+    performance, player = pairs()[job.pair]
+    stage = Stage(options.audio_root, [*options.soundfonts, *SOUNDFONT_FOLDERS])
+    corpus = Corpus(options.symbolic_root, options.splits, options.split)
+    folder = options.out / options.split / performance.id
+    started, made, total, number = time.monotonic(), 0.0, 0.0, 0
+    while total < 60 * options.minutes_per_pair:
+        path = folder / f"{player.instrument.id}-{number:04d}.npz"
+        if not path.exists():
+            clip = stage.clip(performance, player, corpus, options.split, options.seed, number)
+            clip.save(path)
+            made += clip.audio.shape[1] / SAMPLE_RATE
+        total += _length_s(path)
+        number += 1
+    return f"{performance.id}/{player.instrument.id}", made, time.monotonic() - started
+
+
+def render_clips(options: argparse.Namespace) -> None:
+    jobs = [Job(pair, options) for pair in range(len(pairs()))]
+    jobs = [job for job in jobs if options.only is None or pairs()[job.pair][0].id in options.only]
+    seconds, cost = 0.0, 0.0
+    with multiprocessing.get_context("spawn").Pool(options.processes, maxtasksperchild=1) as pool:
+        bar = tqdm(pool.imap_unordered(_render_pair, jobs), total=len(jobs), unit="pair", smoothing=0)
+        for name, made, took in bar:
+            seconds, cost = seconds + made, cost + took
+            bar.set_postfix_str(f"{name}, {seconds / 60:.1f} min made, {seconds / max(cost, 1e-9):.0f} x real time")
+
+
+def render_midi(options: argparse.Namespace) -> None:
+    stage = Stage(options.audio_root, [*options.soundfonts, *SOUNDFONT_FOLDERS])
+    players = {}
+    for entry in filter(None, (options.ensemble_map or "").split(",")):
+        track, _, instrument = entry.partition(":")
+        players[int(track)] = instrument
+    piece = render_piece(
+        stage,
+        options.midi,
+        performances()[options.performance],
+        players,
+        seed=None if options.exact else options.seed,
+    )
+    for notice in piece.notices:
+        print(notice, file=sys.stderr)
+    mix = piece.mix()
+    soundfile.write(options.output, mix.T, SAMPLE_RATE, subtype=_subtype(options.output))
+    if options.stems is not None:
+        options.stems.mkdir(parents=True, exist_ok=True)
+        for index, stem in enumerate(piece.stems):
+            path = options.stems / f"{index + 1}-{stem.instrument}.wav"
+            soundfile.write(path, stem.audio.T, SAMPLE_RATE, subtype="FLOAT")
+
+
+def _subtype(path: Path) -> str | None:
+    """Float for WAV, so that the sum of the stems is the mix; the format's own default otherwise."""
+    return "FLOAT" if path.suffix.lower() == ".wav" else None
+
+
+def _folder(variable: str) -> Path | None:
+    return Path(os.environ[variable]) if variable in os.environ else None
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--audio-root", type=Path, default=_folder("RIPIENO_AUDIO_ROOT"), help="sample pack")
+    parser.add_argument("--soundfonts", type=Path, action="append", default=[], help="more SoundFont folders")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def parser() -> argparse.ArgumentParser:
+    if len(sys.argv) > 1 and sys.argv[1] == "piece":
+        piece = argparse.ArgumentParser(prog="render piece", description="Render a MIDI file, a part a track.")
+        piece.add_argument("piece", choices=["piece"], help=argparse.SUPPRESS)
+        _add_sources(piece)
+        piece.add_argument("--midi", type=Path, required=True)
+        piece.add_argument("--performance", required=True, choices=list(performances()))
+        piece.add_argument("--ensemble-map", help="track:instrument,... (default: by program, else by height)")
+        piece.add_argument("--exact", action="store_true", help="play the file's notes without habits")
+        piece.add_argument("-o", "--output", type=Path, required=True)
+        piece.add_argument("--stems", type=Path, help="folder for one float WAV per part; their sum is the mix")
+        piece.set_defaults(run=render_midi)
+        return piece
+    clips = argparse.ArgumentParser(prog="render", description=__doc__.splitlines()[0])
+    _add_sources(clips)
+    symbolic = _folder("RIPIENO_SYMBOLIC_ROOT")
+    clips.add_argument("--symbolic-root", type=Path, default=symbolic, help="the unpacked score sets")
+    clips.add_argument("--splits", type=Path, help="default: splits.csv in the symbolic root")
+    clips.add_argument("--out", type=Path, required=True)
+    clips.add_argument("--minutes-per-pair", type=float, default=7.0)
+    clips.add_argument("--split", choices=SPLITS, default="train")
+    clips.add_argument("--processes", type=int, default=2)
+    clips.add_argument("--only", action="append", choices=list(performances()), help="only this performance")
+    clips.set_defaults(run=render_clips)
+    return clips
+
+
+def main() -> None:
+    command = parser()
+    options = command.parse_args()
+    if options.audio_root is None:
+        command.error("name the sample pack: --audio-root or RIPIENO_AUDIO_ROOT")
+    if options.run is render_clips:
+        if options.symbolic_root is None:
+            command.error("name the score sets: --symbolic-root or RIPIENO_SYMBOLIC_ROOT")
+        options.splits = options.splits or options.symbolic_root / "splits.csv"
+    options.run(options)

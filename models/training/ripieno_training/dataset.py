@@ -1,0 +1,118 @@
+"""Clips of the data renderer as random crops in memory."""
+
+import os
+import tomllib
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from . import features as ft
+
+
+def catalogue() -> tuple[list[str], list[str]]:
+    """Ids of the performances and of the instruments, each in the order of its index."""
+    cards = tomllib.loads((ft.MODELS / "synth" / "performances.toml").read_text())
+    order = [sorted(cards[kind], key=lambda card: card["index"]) for kind in ("performance", "instrument")]
+    return [card["id"] for card in order[0]], [card["id"] for card in order[1]]
+
+
+@dataclass
+class Clip:
+    """One part of one performance."""
+
+    audio: np.ndarray
+    """int16 [2, samples]"""
+    notes: np.ndarray
+    roll: np.ndarray
+    """float16 [frames, PLANES, KEYS]"""
+    mel: np.ndarray
+    """float16 [frames, 2 * BANDS]"""
+    instrument: int
+    performance: int
+    path: str
+
+
+def load(path: Path) -> Clip:
+    """Reads a clip, or its features if they were made before (kept beside it)."""
+    performances, instruments = catalogue()
+    data = np.load(path)
+    audio, notes = data["audio"], data["notes"]
+    made = path.with_suffix(".features")
+    if made.exists():
+        with np.load(made) as kept:
+            roll, mel = kept["roll"], kept["mel"]
+    else:
+        frames = audio.shape[1] // ft.HOP
+        roll = ft.note_roll(notes, 0, frames).astype(np.float16)
+        mel = ft.mel_of_audio(audio.astype(np.float64) / 32768.0, 0, frames).astype(np.float16)
+        part = made.with_suffix(f".{os.getpid()}.part")
+        with open(part, "wb") as file:
+            np.savez(file, roll=roll, mel=mel)
+        part.rename(made)
+    return Clip(
+        audio, notes, roll, mel, instruments.index(str(data["instrument"])),
+        performances.index(str(data["performance"])), str(path),
+    )  # fmt: skip
+
+
+def load_split(root: Path, split: str, processes: int = 1, with_audio: bool = True) -> list[Clip]:
+    """All clips of a split, sorted by name."""
+    paths = sorted((root / split).glob("*/*.npz"))
+    if not paths:
+        raise SystemExit(f"no clips in {root / split}: run `python -m ripieno_training.render` first")
+    if processes > 1:
+        with ProcessPoolExecutor(processes) as pool:
+            clips = list(tqdm(pool.map(load, paths), total=len(paths), desc=f"{split} clips"))
+    else:
+        clips = [load(path) for path in tqdm(paths, desc=f"{split} clips")]
+    if not with_audio:
+        for clip in clips:
+            clip.audio = np.zeros((2, 0), np.int16)
+    return clips
+
+
+class Crops:
+    """Random crops: every (performance, instrument) pair is equally likely, then every position."""
+
+    def __init__(self, clips: list[Clip], frames: int, seed: int) -> None:
+        self.frames = frames
+        self.random = np.random.default_rng(seed)
+        pairs: dict[tuple[int, int], list[Clip]] = {}
+        for clip in clips:
+            if len(clip.mel) >= frames:
+                pairs.setdefault((clip.performance, clip.instrument), []).append(clip)
+        self.pairs = [pairs[key] for key in sorted(pairs)]
+
+    def draw(self) -> tuple[Clip, int]:
+        """A clip and the first frame of a crop in it."""
+        clips = self.pairs[self.random.integers(len(self.pairs))]
+        clip = clips[self.random.integers(len(clips))]
+        return clip, int(self.random.integers(len(clip.mel) - self.frames + 1))
+
+    def batch(self, size: int) -> dict[str, np.ndarray]:
+        """roll [B, F, PLANES, KEYS], mel [B, F, 2 * BANDS], instrument [B], performance [B]."""
+        drawn = [self.draw() for _ in range(size)]
+        cut = [(clip, slice(first, first + self.frames)) for clip, first in drawn]
+        return {
+            "roll": np.stack([clip.roll[part] for clip, part in cut]).astype(np.float32),
+            "mel": np.stack([clip.mel[part] for clip, part in cut]).astype(np.float32),
+            "instrument": np.array([clip.instrument for clip, _ in drawn]),
+            "performance": np.array([clip.performance for clip, _ in drawn]),
+        }
+
+    def audio_batch(self, size: int) -> dict[str, np.ndarray]:
+        """roll, mel, excitation spectrum E [B, F, BINS] at a random absolute time, audio [B, 2, (F - 1) * HOP + 1]."""
+        drawn = [self.draw() for _ in range(size)]
+        out: dict[str, list[np.ndarray]] = {"roll": [], "mel": [], "excitation": [], "audio": []}
+        for clip, first in drawn:
+            part = slice(first, first + self.frames)
+            roll = clip.roll[part].astype(np.float32)
+            out["roll"].append(roll)
+            out["mel"].append(clip.mel[part].astype(np.float32))
+            out["excitation"].append(ft.excitation_spectrum(roll, int(self.random.integers(100_000))))
+            audio = clip.audio[:, first * ft.HOP : (first + self.frames - 1) * ft.HOP + 1]
+            out["audio"].append(audio.astype(np.float32) / 32768.0)
+        return {key: np.stack(value) for key, value in out.items()}

@@ -1,0 +1,50 @@
+"""The noise schedule, v-prediction, guidance and the sampler of the reference implementation (MODELS.md section 4)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+STEPS = 1000
+OFFSET = 0.008
+LARGEST_BETA = 0.999
+
+
+def alpha_bars() -> np.ndarray:
+    """Cosine schedule of Nichol & Dhariwal 2021, eq. 17: cumulative signal power [STEPS]."""
+
+    def f(t: np.ndarray) -> np.ndarray:
+        return np.cos((t / STEPS + OFFSET) / (1 + OFFSET) * np.pi / 2) ** 2
+
+    t = np.arange(STEPS, dtype=np.float64)
+    betas = np.minimum(1 - f(t + 1) / f(t), LARGEST_BETA)
+    return np.cumprod(1 - betas)
+
+
+def guided(both: Tensor, no_notes: Tensor, no_performance: Tensor, notes: float, performance: float) -> Tensor:
+    """Two-condition guidance: e(n,p) + (wn-1)(e(n,p)-e(0,p)) + (wp-1)(e(n,p)-e(n,0))."""
+    return both + (notes - 1) * (both - no_notes) + (performance - 1) * (both - no_performance)
+
+
+def times(steps: int, start: int = STEPS - 1) -> list[int]:
+    """`steps` falling times from `start`, evenly spaced, the last one above 0; the sampler ends on x0."""
+    return [int(round(start * (steps - i) / steps)) for i in range(steps)]
+
+
+def ddim(predict_v: Callable[[Tensor, int], Tensor], x: Tensor, steps: int, eta: float = 0.0) -> Tensor:
+    """DDIM (Song et al. 2021, eq. 12) on v-prediction: noise x at t = STEPS - 1 -> x0."""
+    bars = alpha_bars()
+    grid = times(steps)
+    for i, t in enumerate(grid):
+        a, s = float(np.sqrt(bars[t])), float(np.sqrt(1 - bars[t]))
+        v = predict_v(x, t)
+        x0, eps = a * x - s * v, s * x + a * v
+        if i + 1 == len(grid):
+            return x0
+        bar, before = bars[grid[i + 1]], bars[t]
+        sigma = eta * np.sqrt((1 - bar) / (1 - before) * (1 - before / bar))
+        x = float(np.sqrt(bar)) * x0 + float(np.sqrt(max(0.0, 1 - bar - sigma**2))) * eps
+        if eta > 0:
+            x = x + float(sigma) * torch.randn_like(x)
+    return x

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import soundfile
 from tqdm import tqdm
 
@@ -65,7 +66,9 @@ def render_clips(options: argparse.Namespace) -> None:
         bar = tqdm(pool.imap_unordered(_render_pair, jobs), total=len(jobs), unit="pair", smoothing=0)
         for name, made, took in bar:
             seconds, cost = seconds + made, cost + took
-            bar.set_postfix_str(f"{name}, {seconds / 60:.1f} min made, {seconds / max(cost, 1e-9):.0f} x real time")
+            bar.set_postfix_str(
+                f"{name}, {seconds / 60:.1f} min made, {seconds / max(cost, 1e-9):.0f} x real time"
+            )
 
 
 def render_midi(options: argparse.Namespace) -> None:
@@ -83,18 +86,20 @@ def render_midi(options: argparse.Namespace) -> None:
     )
     for notice in piece.notices:
         print(notice, file=sys.stderr)
-    mix = piece.mix()
-    soundfile.write(options.output, mix.T, SAMPLE_RATE, subtype=_subtype(options.output))
+    _write(options.output, piece.mix())
     if options.stems is not None:
         options.stems.mkdir(parents=True, exist_ok=True)
         for index, stem in enumerate(piece.stems):
-            path = options.stems / f"{index + 1}-{stem.instrument}.wav"
-            soundfile.write(path, stem.audio.T, SAMPLE_RATE, subtype="FLOAT")
+            _write(options.stems / f"{index + 1}-{stem.instrument}.wav", stem.audio)
 
 
-def _subtype(path: Path) -> str | None:
-    """Float for WAV, so that the sum of the stems is the mix; the format's own default otherwise."""
-    return "FLOAT" if path.suffix.lower() == ".wav" else None
+def _write(path: Path, audio: np.ndarray) -> None:
+    """Writes `audio` [2, n]: WAV in float, so that the sum of the stems is the mix, others as is usual."""
+    subtype = "FLOAT" if path.suffix.lower() == ".wav" else None
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, channels=2, subtype=subtype) as file:
+        # In blocks: libsndfile's Vorbis encoder overflows the stack on writes of minutes.
+        for first in range(0, audio.shape[1], SAMPLE_RATE):
+            file.write(audio[:, first : first + SAMPLE_RATE].T)
 
 
 def _folder(variable: str) -> Path | None:
@@ -109,15 +114,21 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 def parser() -> argparse.ArgumentParser:
     if len(sys.argv) > 1 and sys.argv[1] == "piece":
-        piece = argparse.ArgumentParser(prog="render piece", description="Render a MIDI file, a part a track.")
+        piece = argparse.ArgumentParser(
+            prog="render piece", description="Render a MIDI file, a part a track."
+        )
         piece.add_argument("piece", choices=["piece"], help=argparse.SUPPRESS)
         _add_sources(piece)
         piece.add_argument("--midi", type=Path, required=True)
         piece.add_argument("--performance", required=True, choices=list(performances()))
-        piece.add_argument("--ensemble-map", help="track:instrument,... (default: by program, else by height)")
+        piece.add_argument(
+            "--ensemble-map", help="track:instrument,... (default: by program, else by height)"
+        )
         piece.add_argument("--exact", action="store_true", help="play the file's notes without habits")
         piece.add_argument("-o", "--output", type=Path, required=True)
-        piece.add_argument("--stems", type=Path, help="folder for one float WAV per part; their sum is the mix")
+        piece.add_argument(
+            "--stems", type=Path, help="folder for one float WAV per part; their sum is the mix"
+        )
         piece.set_defaults(run=render_midi)
         return piece
     clips = argparse.ArgumentParser(prog="render", description=__doc__.splitlines()[0])

@@ -1,4 +1,4 @@
-"""Patterns no score has enough of: single notes at every key, length and velocity, scales, repetitions, chords.
+"""Patterns no score has enough of: single notes everywhere, scales, repetitions, chords.
 
 The instant voice is a table of single notes made by the same models, so these must be known well.
 """

@@ -1,4 +1,4 @@
-"""Renders a whole piece, one MIDI track a part, as a performance: the truth a synthesizer is measured against."""
+"""Renders a whole piece, a MIDI track a part, as a performance: the truth a synthesizer is measured by."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,9 @@ def render_piece(
         folded = fold(notes[:, 2], player.instrument)
         moved = int((folded != notes[:, 2]).sum())
         if moved:
-            notices.append(f"Part {index + 1}: {moved} notes moved by octaves to the {player.instrument.id}'s range.")
+            notices.append(
+                f"Part {index + 1}: {moved} notes moved by octaves to the {player.instrument.id}'s range."
+            )
         notes = notes.copy()
         notes[:, 2] = folded
         if seed is not None:

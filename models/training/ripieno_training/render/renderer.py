@@ -24,7 +24,11 @@ TAIL_S = 1.6
 """Seconds after the last note of a clip for release and reverberation."""
 LOUDEST_PEAK = 0.95
 """A clip that peaks above this is drawn again, softer: velocity keeps its meaning and nothing clips."""
-SOUNDFONT_FOLDERS = [Path("/usr/share/sounds"), Path("/usr/local/share/sounds"), Path("/usr/share/soundfonts")]
+SOUNDFONT_FOLDERS = [
+    Path("/usr/share/sounds"),
+    Path("/usr/local/share/sounds"),
+    Path("/usr/share/soundfonts"),
+]
 
 
 @dataclass
@@ -78,7 +82,9 @@ class Stage:
         """Forgets the opened instruments and their samples (up to a few hundred MB each)."""
         self._opened.clear()
 
-    def render(self, performance: Performance, player: Player, notes: np.ndarray, seconds: float) -> np.ndarray:
+    def render(
+        self, performance: Performance, player: Player, notes: np.ndarray, seconds: float
+    ) -> np.ndarray:
         """Audio of one part in the performance's room: float32 [2, seconds * SAMPLE_RATE].
 
         `notes` [n, 4] (onset s, end s, pitch, velocity) are played exactly.

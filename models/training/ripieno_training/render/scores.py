@@ -170,7 +170,7 @@ def _cut(notes: np.ndarray, instrument: Instrument, seconds: float, rng) -> np.n
     chords = len(np.unique(onset[onset < seconds]))
     slower = max(1.0, chords / seconds / DENSEST)
     onset, length = onset * slower, length * slower
-    # Rests longer than LONGEST_REST_S are shortened to it: a clip of an orchestral part would be mostly empty.
+    # Longer rests are shortened: a clip of an orchestral part would be mostly empty.
     sounding_until = np.maximum.accumulate(onset + length)
     rest = np.append(0.0, np.maximum(0.0, onset[1:] - sounding_until[:-1]))
     onset = onset - np.cumsum(np.maximum(0.0, rest - LONGEST_REST_S)) + 0.15

@@ -1,3 +1,4 @@
 //! Everything of Ripieno that makes music; knows nothing of plug-ins or windows.
 
 pub mod inference;
+pub mod stream;

@@ -1,0 +1,133 @@
+//! Stream time: modes, the one latency figure, and the clock that the audio thread shows to the workers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How the engine runs. The latency that the host is told changes only with this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Mode {
+    /// A keyboardist plays: no latency, the instant voice sounds in the same block.
+    #[default]
+    Live,
+    /// A track plays back: diffusion segments only, later by one fixed latency that the host compensates.
+    Sync,
+}
+
+impl Mode {
+    pub(super) fn from_bits(bits: u8) -> Self {
+        if bits == 1 { Self::Sync } else { Self::Live }
+    }
+
+    pub(super) fn bits(self) -> u8 {
+        match self {
+            Self::Live => 0,
+            Self::Sync => 1,
+        }
+    }
+}
+
+/// Samples of one frame at [`MODEL_RATE`].
+pub(super) const FRAME: u64 = 480;
+/// The rate of the models, in Hz.
+pub(super) const MODEL_RATE: u64 = 48_000;
+/// New frames per segment.
+pub(super) const HOP_FRAMES: u64 = 64;
+/// Frames in which two segments overlap.
+pub(super) const OVERLAP_FRAMES: u64 = 32;
+/// Frames that the conductor may gather one chord for: 10 ms.
+pub(super) const GATHER_FRAMES: u64 = 1;
+/// What a segment may take from the moment its last note is known until its first sample is due, in frames.
+/// One hop: with more, a synth worker that keeps up with the music would only hold finished audio back.
+pub(super) const COMPUTE_FRAMES: u64 = 64;
+
+/// The latency of a mode at a host rate, in host samples, rounded up. A pure function.
+///
+/// Sync is 1.61 s: the 0.96 s of notes that a segment needs (hop and overlap), 10 ms in which a chord is
+/// gathered, and 0.64 s to compute it. Live is 0. A rate that is not a positive number counts as 48 kHz.
+///
+/// ```
+/// use ripieno_engine::stream::{latency_samples, Mode};
+/// assert_eq!(latency_samples(Mode::Sync, 48_000.0), 77_280);
+/// assert_eq!(latency_samples(Mode::Live, 44_100.0), 0);
+/// ```
+#[must_use]
+pub fn latency_samples(mode: Mode, sample_rate: f64) -> u32 {
+    match mode {
+        Mode::Live => 0,
+        Mode::Sync => {
+            let frames = HOP_FRAMES + OVERLAP_FRAMES + GATHER_FRAMES + COMPUTE_FRAMES;
+            (u64::from(host_rate(sample_rate)) * frames * FRAME).div_ceil(MODEL_RATE) as u32
+        }
+    }
+}
+
+/// A host's sample rate as a whole number of Hz within what the engine can resample to (1 kHz to 1 MHz).
+pub(super) fn host_rate(sample_rate: f64) -> u32 {
+    if sample_rate.is_finite() && sample_rate >= 1.0 {
+        (sample_rate.round() as u32).clamp(1_000, 1_000_000)
+    } else {
+        MODEL_RATE as u32
+    }
+}
+
+/// A point in stream time: which stream (counted up by every reset), and how many host samples into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct StreamTime {
+    pub epoch: u32,
+    pub samples: u64,
+}
+
+/// The audio thread's clock as the workers see it: one word, so that epoch and position are read together.
+///
+/// 20 bits of epoch and 44 of samples: three years at 192 kHz.
+#[derive(Debug, Default)]
+pub(super) struct StreamClock(AtomicU64);
+
+impl StreamClock {
+    const SAMPLE_BITS: u32 = 44;
+    /// Epochs wrap here.
+    pub const EPOCHS: u32 = 1 << (64 - Self::SAMPLE_BITS);
+
+    pub fn set(&self, time: StreamTime) {
+        let samples = time.samples & ((1 << Self::SAMPLE_BITS) - 1);
+        self.0.store(u64::from(time.epoch) << Self::SAMPLE_BITS | samples, Ordering::Release);
+    }
+
+    pub fn get(&self) -> StreamTime {
+        let bits = self.0.load(Ordering::Acquire);
+        StreamTime { epoch: (bits >> Self::SAMPLE_BITS) as u32, samples: bits & ((1 << Self::SAMPLE_BITS) - 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latency_is_one_figure_per_rate_and_covers_hop_overlap_and_gathering() {
+        for rate in [8_000.0, 22_050.0, 44_100.0, 48_000.0, 88_200.0, 96_000.0, 192_000.0] {
+            let seconds = f64::from(latency_samples(Mode::Sync, rate)) / rate;
+            assert!((1.61..1.61 + 1.0 / rate).contains(&seconds), "{rate}: {seconds}");
+            assert_eq!(latency_samples(Mode::Live, rate), 0);
+        }
+    }
+
+    #[test]
+    fn a_nonsense_rate_counts_as_48_khz() {
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(latency_samples(Mode::Sync, rate), 77_280);
+        }
+    }
+
+    #[test]
+    fn the_clock_keeps_epoch_and_position_together() {
+        let clock = StreamClock::default();
+        for time in [
+            StreamTime { epoch: 0, samples: 0 },
+            StreamTime { epoch: 7, samples: 123_456_789_012 },
+            StreamTime { epoch: StreamClock::EPOCHS - 1, samples: (1 << 44) - 1 },
+        ] {
+            clock.set(time);
+            assert_eq!(clock.get(), time);
+        }
+    }
+}

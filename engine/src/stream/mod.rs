@@ -1,0 +1,30 @@
+//! Streaming: from the host's notes to the host's buffers, without ever making the host wait.
+//!
+//! [`Engine::start`] returns at once with one value per thread: [`AudioSide`] for the audio thread,
+//! [`Control`] for the main thread, [`Telemetry`] for the editor, and [`Workers`], which owns the two
+//! threads behind them (conductor and synth) and ends them when it is dropped.
+//!
+//! What it promises:
+//! * [`AudioSide::process`] never allocates, locks, logs, panics, or (unless the host bounces offline) waits.
+//! * In [`Mode::Sync`] a note at host sample `t` sounds at `t + latency_samples(..)`, always: audio that is
+//!   late is dropped and counted, never delayed. In [`Mode::Live`] it sounds in the same block, at its offset.
+//! * Offline, the same notes give the same bytes, whatever the block size.
+//! * Without ONNX Runtime or without models the engine runs, silent, and [`Telemetry::status`] says what to do.
+//!
+//! Live plays the *instant voice* alone: single notes that the same models rendered when the performance was
+//! loaded. Segments that know their context are played in Sync and Offline.
+
+mod audio;
+mod clock;
+mod control;
+mod engine;
+mod telemetry;
+
+pub use audio::{AudioSide, Event, EventKind, MidiOut, Transport};
+pub use clock::{Mode, latency_samples};
+pub use control::{Control, Settings};
+pub use engine::{Engine, EngineConfig, Workers};
+pub use telemetry::{RollEvent, Status, StatusKind, Telemetry};
+
+/// The most parts an ensemble has: the number of stereo outputs of [`AudioSide`].
+pub const MAX_PARTS: usize = 8;

@@ -1,0 +1,206 @@
+//! What the engine shows: figures that the audio thread stores and the editor reads without a lock, and
+//! sentences and notes that the workers leave under a lock which the audio thread never touches.
+
+use super::MAX_PARTS;
+use atomic_float::AtomicF32;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+/// How grave a [`Status`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusKind {
+    /// Something is being loaded or rendered; the musician waits.
+    Busy,
+    /// All is well.
+    Ready,
+    /// It plays, but not as asked (an unknown performance, a worker that was restarted).
+    Warning,
+    /// Nothing can sound until the musician acts (no models, no ONNX Runtime).
+    Failed,
+}
+
+/// One sentence for the musician.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// How grave it is.
+    pub kind: StatusKind,
+    /// The sentence.
+    pub sentence: String,
+}
+
+/// A note that the conductor gave to a part, for the piano roll.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RollEvent {
+    /// Stream time in seconds; comparable to [`Telemetry::stream_seconds`].
+    pub seconds: f64,
+    /// The part, 0 is the highest.
+    pub part: u8,
+    /// MIDI key.
+    pub key: u8,
+    /// MIDI velocity; 0 ends the note.
+    pub velocity: u8,
+}
+
+/// Notes kept for an editor that is closed; older ones are forgotten.
+const ROLL_EVENTS: usize = 1024;
+
+/// Everything the editor draws from. Shared; every method may be called from any thread but the audio thread.
+#[derive(Debug)]
+pub struct Telemetry {
+    status: Mutex<Status>,
+    provider: Mutex<String>,
+    roll: Mutex<VecDeque<RollEvent>>,
+    pub(super) ready: AtomicBool,
+    pub(super) progress: AtomicF32,
+    pub(super) load: AtomicF32,
+    pub(super) underruns: AtomicU64,
+    pub(super) lost_events: AtomicU64,
+    pub(super) latency: AtomicU32,
+    pub(super) segments: AtomicU64,
+    pub(super) steps: AtomicU32,
+    pub(super) short_segments: AtomicU64,
+    pub(super) voices: AtomicU32,
+    pub(super) seconds_bits: AtomicU64,
+    pub(super) peaks: [AtomicF32; MAX_PARTS],
+}
+
+impl Telemetry {
+    pub(super) fn new() -> Self {
+        Self {
+            status: Mutex::new(Status {
+                kind: StatusKind::Busy,
+                sentence: "Waiting for the host to activate the instrument.".into(),
+            }),
+            provider: Mutex::new(String::new()),
+            roll: Mutex::new(VecDeque::with_capacity(ROLL_EVENTS)),
+            ready: AtomicBool::new(false),
+            progress: AtomicF32::new(0.0),
+            load: AtomicF32::new(0.0),
+            underruns: AtomicU64::new(0),
+            lost_events: AtomicU64::new(0),
+            latency: AtomicU32::new(0),
+            segments: AtomicU64::new(0),
+            steps: AtomicU32::new(0),
+            short_segments: AtomicU64::new(0),
+            voices: AtomicU32::new(0),
+            seconds_bits: AtomicU64::new(0),
+            peaks: std::array::from_fn(|_| AtomicF32::new(0.0)),
+        }
+    }
+
+    /// The sentence for the musician.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.lock().clone()
+    }
+
+    pub(super) fn set_status(&self, kind: StatusKind, sentence: impl Into<String>) {
+        let status = Status { kind, sentence: sentence.into() };
+        let mut shown = self.status.lock();
+        if *shown != status {
+            match kind {
+                StatusKind::Busy | StatusKind::Ready => log::info!("{}", status.sentence),
+                StatusKind::Warning => log::warn!("{}", status.sentence),
+                StatusKind::Failed => log::error!("{}", status.sentence),
+            }
+            *shown = status;
+        }
+    }
+
+    /// What runs the models, for instance "CPU"; empty until they are loaded.
+    #[must_use]
+    pub fn provider(&self) -> String {
+        self.provider.lock().clone()
+    }
+
+    pub(super) fn set_provider(&self, name: &str) {
+        *self.provider.lock() = name.to_owned();
+    }
+
+    /// Whether notes played now will sound: models loaded, and in Live the first instant voices rendered.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// How much of what is being loaded is there, 0 to 1. In Live it counts the instant voices.
+    #[must_use]
+    pub fn progress(&self) -> f32 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
+    /// Seconds the synth worker needs per second of music (smoothed); above 1 it cannot keep up.
+    #[must_use]
+    pub fn load(&self) -> f32 {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// How often audio was missing when it was due.
+    #[must_use]
+    pub fn underruns(&self) -> u64 {
+        self.underruns.load(Ordering::Relaxed)
+    }
+
+    /// Events that found their ring full. All notes are ended when that happens, so that none hangs.
+    #[must_use]
+    pub fn lost_events(&self) -> u64 {
+        self.lost_events.load(Ordering::Relaxed)
+    }
+
+    /// The latency of the running stream in host samples.
+    #[must_use]
+    pub fn latency_samples(&self) -> u32 {
+        self.latency.load(Ordering::Relaxed)
+    }
+
+    /// Segments rendered since the start.
+    #[must_use]
+    pub fn segments(&self) -> u64 {
+        self.segments.load(Ordering::Relaxed)
+    }
+
+    /// Denoising steps the last segment was given.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    /// Segments that were given fewer steps than asked, because time was short.
+    #[must_use]
+    pub fn short_segments(&self) -> u64 {
+        self.short_segments.load(Ordering::Relaxed)
+    }
+
+    /// Instant voices that sound now.
+    #[must_use]
+    pub fn voices(&self) -> u32 {
+        self.voices.load(Ordering::Relaxed)
+    }
+
+    /// Stream time of the last block's end in seconds; begins at 0 with every reset.
+    /// What is heard now was played `latency_samples` earlier.
+    #[must_use]
+    pub fn stream_seconds(&self) -> f64 {
+        f64::from_bits(self.seconds_bits.load(Ordering::Relaxed))
+    }
+
+    /// The highest sample of a part since the last call (linear, 1 is full scale), and clears it.
+    #[must_use]
+    pub fn take_peak(&self, part: usize) -> f32 {
+        self.peaks.get(part).map_or(0.0, |peak| peak.swap(0.0, Ordering::Relaxed))
+    }
+
+    /// Moves the notes separated since the last call to `out`, oldest first.
+    pub fn drain_roll(&self, out: &mut Vec<RollEvent>) {
+        out.extend(self.roll.lock().drain(..));
+    }
+
+    pub(super) fn push_roll(&self, event: RollEvent) {
+        let mut roll = self.roll.lock();
+        if roll.len() == ROLL_EVENTS {
+            roll.pop_front();
+        }
+        roll.push_back(event);
+    }
+}

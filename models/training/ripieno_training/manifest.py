@@ -1,0 +1,53 @@
+"""Writes models into `models/manifest.toml`, the one place that says what each file is."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import tomllib
+
+from .features import MODELS
+
+MANIFEST = MODELS / "manifest.toml"
+
+
+def read(path: Path = MANIFEST) -> dict[str, Any]:
+    """The manifest as a dictionary."""
+    return tomllib.loads(path.read_text())
+
+
+def write_synth(values: dict[str, Any], path: Path = MANIFEST) -> None:
+    """Merges values into [synth]."""
+    manifest = read(path)
+    manifest.setdefault("synth", {}).update(values)
+    path.write_text(tomli_w.dumps(manifest))
+
+
+def write_model_entry(
+    name: str,
+    file: Path,
+    licence: str,
+    made_by: str,
+    parameters: int,
+    inputs: list[dict[str, Any]],
+    outputs: list[dict[str, Any]],
+    figures: dict[str, Any],
+    path: Path = MANIFEST,
+) -> None:
+    """Adds or replaces the entry of a model. Inputs and outputs: dictionaries of name, shape, type (f32, i64) and unit."""
+    manifest = read(path)
+    entry = {
+        "name": name,
+        "file": file.resolve().relative_to(path.parent.resolve()).as_posix(),
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "licence": licence,
+        "parameters": parameters,
+        "made_by": made_by,
+        "input": inputs,
+        "output": outputs,
+        "figures": figures,
+    }
+    models = [model for model in manifest.get("model", []) if model["name"] != name]
+    manifest["model"] = sorted([*models, entry], key=lambda model: model["name"])
+    path.write_text(tomli_w.dumps(manifest))

@@ -129,7 +129,9 @@ def note_roll(notes: np.ndarray, first_frame: int, frames: int) -> np.ndarray:
         release = np.where((since > -0.5) & (since < RELEASE_END), release, 0.0)
         roll[:, 0, key] = np.maximum(roll[:, 0, key], triangle)
         # From its onset on, the latest note on a key owns the key's state.
-        roll[:, 1, key] = np.where(begun, np.maximum(v * cover, roll[:, 1, key] * (1.0 - cover)), roll[:, 1, key])
+        roll[:, 1, key] = np.where(
+            begun, np.maximum(v * cover, roll[:, 1, key] * (1.0 - cover)), roll[:, 1, key]
+        )
         roll[:, 2, key] = np.where(begun, age, roll[:, 2, key])
         roll[:, 3, key] = np.where(begun, release, roll[:, 3, key])
     return roll

@@ -39,7 +39,9 @@ def network(name: str) -> nn.Module:
 def load_network(folder: Path, name: str) -> nn.Module:
     """The averaged weights of a checkpoint, ready to use."""
     model = network(name)
-    model.load_state_dict(torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=False)["average"])
+    model.load_state_dict(
+        torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=False)["average"]
+    )
     return model.eval()
 
 
@@ -73,7 +75,11 @@ class DenoiserLoss:
         x0 = torch.clamp((batch["mel"] - prior) / self.deviation, -8.0, 8.0)
         performance, notes_on = dropped(batch, config["drop"], null)
         # Few sampling steps lean on the noisiest times: they are drawn more often than the clean ones.
-        t = (torch.rand(len(x0), device=x0.device) ** config["time_power"] * STEPS).long().clamp(max=STEPS - 1)
+        t = (
+            (torch.rand(len(x0), device=x0.device) ** config["time_power"] * STEPS)
+            .long()
+            .clamp(max=STEPS - 1)
+        )
         bar = self.bars[t][:, None, None]
         noise = torch.randn_like(x0)
         x = bar.sqrt() * x0 + (1 - bar).sqrt() * noise
@@ -133,7 +139,11 @@ def spectral_distance(ours: Tensor, true: Tensor, windows: list[int]) -> Tensor:
     for size in windows:
         a, b = magnitudes(ours, size), magnitudes(true, size)
         convergence = (a - b).norm() / (b.norm() + 1e-3)
-        total = total + (torch.log(a + 1e-5) - torch.log(b + 1e-5)).abs().mean() + CONVERGENCE_WEIGHT * convergence
+        total = (
+            total
+            + (torch.log(a + 1e-5) - torch.log(b + 1e-5)).abs().mean()
+            + CONVERGENCE_WEIGHT * convergence
+        )
     return total / len(windows)
 
 
@@ -181,7 +191,10 @@ def train(arguments: argparse.Namespace) -> None:
     average = copy.deepcopy(model).eval()
     decay = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": config["weight_decay"]}, {"params": rest, "weight_decay": 0.0}]
+    groups = [
+        {"params": decay, "weight_decay": config["weight_decay"]},
+        {"params": rest, "weight_decay": 0.0},
+    ]
     optimiser = torch.optim.AdamW(groups, lr=config["rate"], betas=(0.9, 0.99))
     step, seconds, kept = 0, 0.0, {}
     file = out / f"{name}.pt"
@@ -205,7 +218,10 @@ def train(arguments: argparse.Namespace) -> None:
         if "residual_std" not in kept:
             kept["residual_std"] = residual_deviation(prior, crops, 512, device).cpu()
         loss_of = DenoiserLoss(prior, kept["residual_std"].to(device))
-    limit, size = arguments.minutes * 60.0, config["batch"] * (config["gpu_factor"] if device.type == "cuda" else 1)
+    limit, size = (
+        arguments.minutes * 60.0,
+        config["batch"] * (config["gpu_factor"] if device.type == "cuda" else 1),
+    )
     total = seconds + limit
     log = csv.writer(open(out / f"{name}.csv", "a" if step else "w", newline=""))
     draw = crops.audio_batch if audio else crops.batch
@@ -227,7 +243,11 @@ def train(arguments: argparse.Namespace) -> None:
         pick = random.audio_batch if audio else random.batch
         torch.manual_seed(1)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            return float(np.mean([loss_of(average, to_tensors(pick(8), device), config, null).item() for _ in range(6)]))
+            return float(
+                np.mean(
+                    [loss_of(average, to_tensors(pick(8), device), config, null).item() for _ in range(6)]
+                )
+            )
 
     while (elapsed := time.monotonic() - started) < limit:
         # Cosine over the planned time: a wall-clock budget is what a run here is given.
@@ -258,7 +278,10 @@ def train(arguments: argparse.Namespace) -> None:
             saved = time.monotonic()
             save()
             if held:
-                print(f"\n{name} step {step} {(seconds + elapsed) / 60:.1f} min train {smooth:.4f} valid {measure():.4f}", flush=True)
+                print(
+                    f"\n{name} step {step} {(seconds + elapsed) / 60:.1f} min train {smooth:.4f} valid {measure():.4f}",
+                    flush=True,
+                )
                 torch.manual_seed(config["seed"] + step)
     save()
 

@@ -1,0 +1,140 @@
+//! `models/synth/performances.toml`: the instruments and performances the networks were trained with.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::SynthError;
+
+/// Every performance and instrument, in the order of the networks' embeddings.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Catalogue {
+    #[serde(rename = "instrument")]
+    instruments: Vec<Instrument>,
+    #[serde(rename = "performance")]
+    performances: Vec<Performance>,
+}
+
+/// One instrument.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Instrument {
+    /// Index in the networks' embedding.
+    pub index: usize,
+    /// Stable name, e.g. `viola`.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// General MIDI program, 0-based.
+    pub program: u8,
+    /// Lowest MIDI pitch it was trained with.
+    pub lo: u8,
+    /// Highest MIDI pitch it was trained with.
+    pub hi: u8,
+}
+
+/// These players in this room.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Performance {
+    /// Index in the networks' embedding.
+    pub index: usize,
+    /// Stable name, e.g. `string-quartet-hall`.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// What one hears, in a sentence.
+    pub description: String,
+    /// The room.
+    pub room: String,
+    /// Licences of what it was made from.
+    pub licence: String,
+    /// Instrument ids from high to low.
+    pub players: Vec<String>,
+}
+
+impl Catalogue {
+    /// Reads the catalogue of a models folder.
+    pub fn load(models: &Path) -> Result<Self, SynthError> {
+        let path = models.join("synth/performances.toml");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| SynthError::Catalogue { reason: format!("{}: {error}", path.display()) })?;
+        Self::parse(&text)
+    }
+
+    /// Parses a catalogue's text and checks that indices are dense and players exist.
+    pub fn parse(text: &str) -> Result<Self, SynthError> {
+        let bad = |reason: String| SynthError::Catalogue { reason };
+        let mut catalogue: Self =
+            toml::from_str(text).map_err(|error| bad(error.to_string().trim().replace('\n', " ")))?;
+        catalogue.instruments.sort_by_key(|instrument| instrument.index);
+        catalogue.performances.sort_by_key(|performance| performance.index);
+        let dense = catalogue.instruments.iter().enumerate().all(|(i, instrument)| i == instrument.index)
+            && catalogue.performances.iter().enumerate().all(|(i, performance)| i == performance.index);
+        if !dense {
+            return Err(bad("the indices are not 0, 1, 2, ...".into()));
+        }
+        for performance in &catalogue.performances {
+            if performance.players.is_empty() {
+                return Err(bad(format!("\"{}\" has no players", performance.id)));
+            }
+            for player in &performance.players {
+                if !catalogue.instruments.iter().any(|instrument| instrument.id == *player) {
+                    return Err(bad(format!("\"{}\" has a player \"{player}\" that is no instrument", performance.id)));
+                }
+            }
+        }
+        Ok(catalogue)
+    }
+
+    /// Every performance, by index.
+    pub fn performances(&self) -> &[Performance] {
+        &self.performances
+    }
+
+    /// Every instrument, by index.
+    pub fn instruments(&self) -> &[Instrument] {
+        &self.instruments
+    }
+
+    /// Index of the performance with this id.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.performances.iter().position(|performance| performance.id == id)
+    }
+
+    /// Index of the instrument that plays part `part` of `parts` with General MIDI program `program`: the player of
+    /// exactly that program, else players in order from high to low. A performance beyond the last counts as the last.
+    pub fn player_for(&self, performance: usize, program: u8, part: usize, parts: usize) -> usize {
+        let Some(performance) = self.performances.get(performance).or(self.performances.last()) else { return 0 };
+        let index_of = |id: &str| self.instruments.iter().position(|instrument| instrument.id == id);
+        let players: Vec<usize> = performance.players.iter().filter_map(|id| index_of(id)).collect();
+        if let Some(&exact) = players.iter().find(|&&player| self.instruments[player].program == program) {
+            return exact;
+        }
+        let seat = (part * players.len() / parts.max(1)).min(players.len().saturating_sub(1));
+        players.get(seat).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = include_str!("../../../models/synth/performances.toml");
+
+    #[test]
+    fn a_part_is_played_by_its_program_else_by_its_place() {
+        let catalogue = Catalogue::parse(TEXT).unwrap();
+        let id = |i: usize| catalogue.instruments()[i].id.as_str();
+        let quartet = catalogue.find("string-quartet-hall").unwrap();
+        assert_eq!(id(catalogue.player_for(quartet, 41, 0, 4)), "viola");
+        assert_eq!(id(catalogue.player_for(quartet, 99, 3, 4)), "contrabass");
+        let guitar = catalogue.find("guitar-room").unwrap();
+        let seats: Vec<_> = (0..4).map(|part| id(catalogue.player_for(guitar, 99, part, 4))).collect();
+        assert_eq!(seats, ["guitar", "guitar", "pizz-bass", "pizz-bass"]);
+    }
+
+    #[test]
+    fn a_player_that_is_no_instrument_is_named() {
+        let text = TEXT.replacen("players = [\"piano\"]", "players = [\"theremin\"]", 1);
+        assert!(Catalogue::parse(&text).unwrap_err().to_string().contains("theremin"));
+    }
+}

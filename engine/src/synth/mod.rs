@@ -1,0 +1,28 @@
+//! The synthesizer: notes and a performance in, the sound of its players in its room out, segment by segment.
+//!
+//! Promises that the same requests in the same order give the same bytes, and that consecutive segments join without
+//! a seam: the overlap is blended in the predicted clean mel at every step and crossfaded as audio. When a model fails
+//! it returns a [`SynthError`] and its state stays usable. Runs on the synth worker, never on the audio thread.
+
+mod catalogue;
+mod excitation;
+mod guidance;
+pub mod mel;
+mod noise;
+mod rates;
+mod roll;
+mod sampler;
+mod schedule;
+mod segment;
+mod stft;
+
+pub use catalogue::{Catalogue, Instrument, Performance};
+pub use guidance::Guidance;
+pub use rates::{
+    BINS, CONTEXT_FRAMES, FRAMES_PER_SECOND, HOP, HOP_FRAMES, KEYS, LOW_KEY, MAX_PARTS, OVERLAP_FRAMES, SAMPLE_RATE,
+    WINDOW,
+};
+pub use roll::{NoteRoll, PLANES, fold_pitch};
+pub use segment::{
+    PartAudio, PartInput, SegmentCost, SegmentRequest, StereoBuffer, SynthError, SynthState, Synthesizer,
+};

@@ -1,0 +1,537 @@
+//! One segment of all parts: note rolls, prior, denoiser steps, vocoder, crossfade.
+
+use std::time::Instant;
+
+use num_complex::Complex32;
+
+use crate::inference::{InferenceError, Models, Session, TensorView};
+use crate::score::Note;
+
+use super::catalogue::Catalogue;
+use super::excitation::Excitation;
+use super::guidance::{Condition, Guidance};
+use super::noise::Noise;
+use super::rates::{
+    self, BINS, CONTEXT_FRAMES, HOP, HOP_FRAMES, KEYS, LOG_FLOOR, MAX_PARTS, MEL, MEL_BANDS, OVERLAP_FRAMES,
+    SEGMENT_FRAMES, WINDOW,
+};
+use super::roll::{NoteRoll, PLANES};
+use super::sampler::{blend, ddim_step};
+use super::schedule::Schedule;
+use super::stft::Stft;
+
+/// Samples a segment finishes.
+const HOP_SAMPLES: usize = HOP_FRAMES * HOP; // 30,720
+/// Samples of the crossfade.
+const OVERLAP_SAMPLES: usize = OVERLAP_FRAMES * HOP; // 15,360
+/// Frames before and after the audible ones whose windows reach into them.
+const REACH: usize = WINDOW.div_ceil(2 * HOP); // 3
+/// Purposes of noise streams.
+const NOISE_MID: u64 = 0;
+const NOISE_SIDE: u64 = 1;
+const NOISE_START: u64 = 2;
+const NOISE_STEP: u64 = 3;
+
+/// Why a segment could not be made.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SynthError {
+    /// A model could not be loaded or run.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// The performances file is missing or wrong.
+    #[error("the list of performances cannot be used: {reason}. Reinstall Ripieno's models.")]
+    Catalogue {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The models were made for other rates.
+    #[error("the models were made for other rates ({found}). Reinstall plug-in and models together.")]
+    Rates {
+        /// The manifest's rates.
+        found: String,
+    },
+    /// The manifest lacks what the sampler needs.
+    #[error("the model manifest has no residual deviation of {MEL} bands. Reinstall Ripieno's models.")]
+    NoResidual,
+    /// A request with more parts than a segment can have.
+    #[error("an ensemble has at most {MAX_PARTS} parts; {found} were asked for")]
+    TooManyParts {
+        /// The number asked for.
+        found: usize,
+    },
+}
+
+/// The notes of one part.
+#[derive(Debug, Clone, Copy)]
+pub struct PartInput<'a> {
+    /// Index of the instrument that plays.
+    pub instrument: usize,
+    /// Its notes, at least all that sound or ring in the segment.
+    pub notes: &'a [Note],
+}
+
+/// What a segment is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct SegmentRequest<'a> {
+    /// k: the segment finishes frames `k * HOP_FRAMES .. (k + 1) * HOP_FRAMES` and needs the notes of
+    /// [`OVERLAP_FRAMES`] more.
+    pub index: i64,
+    /// Index of the performance.
+    pub performance: usize,
+    /// Denoiser steps; 0 is the prior alone.
+    pub steps: usize,
+    /// Guidance weights; each that is not 1 costs one more network call a step.
+    pub guidance: Guidance,
+    /// The project's seed.
+    pub seed: u64,
+    /// At most [`MAX_PARTS`] parts.
+    pub parts: &'a [PartInput<'a>],
+}
+
+/// Stereo audio at 48 kHz.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StereoBuffer {
+    /// Left samples.
+    pub left: Vec<f32>,
+    /// Right samples, as many.
+    pub right: Vec<f32>,
+}
+
+/// Finished audio of one part: `HOP_FRAMES * HOP` samples at 48 kHz.
+pub type PartAudio = StereoBuffer;
+
+/// What a segment cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SegmentCost {
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Parts that sounded.
+    pub active_parts: usize,
+    /// Denoiser steps taken.
+    pub steps: usize,
+}
+
+/// What one segment leaves to the next, per part. A fresh one begins in silence.
+#[derive(Debug, Clone, Default)]
+pub struct SynthState {
+    parts: Vec<PartState>,
+    next: Option<i64>,
+}
+
+#[derive(Debug, Clone)]
+struct PartState {
+    /// Mel of the context and overlap frames of the next segment, `[CONTEXT + OVERLAP, MEL]`.
+    mel: Vec<f32>,
+    /// Audio to be faded out under the next segment, `OVERLAP_SAMPLES` each; empty: silence.
+    tail: StereoBuffer,
+}
+
+impl Default for PartState {
+    fn default() -> Self {
+        let frame = (0..MEL).map(|band| if band < MEL_BANDS { (LOG_FLOOR as f32).ln() } else { 0.0 });
+        let mel = frame.cycle().take((CONTEXT_FRAMES + OVERLAP_FRAMES) * MEL).collect();
+        Self { mel, tail: StereoBuffer::default() }
+    }
+}
+
+impl SynthState {
+    /// Forgets everything: the next segment begins in silence.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The three networks and everything around them. One per synth worker.
+pub struct Synthesizer {
+    catalogue: Catalogue,
+    prior: Session,
+    denoiser: Session,
+    vocoder: Session,
+    residual_std: Vec<f32>,
+    schedule: Schedule,
+    excitation: Excitation,
+    stft: Stft,
+    window_power: Vec<f32>,
+    work: Work,
+}
+
+/// Buffers of one segment, `[active parts, ...]`, kept from segment to segment.
+#[derive(Default)]
+struct Work {
+    rolls: Vec<NoteRoll>,
+    active: Vec<usize>,
+    roll: Vec<f32>,
+    instrument: Vec<i64>,
+    performance: Vec<i64>,
+    notes_on: Vec<f32>,
+    time: Vec<f32>,
+    prior: Vec<f32>,
+    committed: Vec<f32>,
+    x: Vec<f32>,
+    v: Vec<f32>,
+    conditioned: Vec<f32>,
+    condition_prior: Vec<f32>,
+    condition_roll: Vec<f32>,
+    condition_x: Vec<f32>,
+    gains: Vec<f32>,
+    mel: Vec<f32>,
+    spectrum: Vec<Complex32>,
+    noise: Vec<f32>,
+    noise_spectrum: Vec<Complex32>,
+    frame: Vec<Complex32>,
+    mid: Vec<f32>,
+    side: Vec<f32>,
+}
+
+impl Synthesizer {
+    /// Opens the sessions, `threads` each; about 0.2 s, so on a worker.
+    pub fn new(models: &Models, threads: usize) -> Result<Self, SynthError> {
+        let manifest = models.manifest();
+        rates::check(&manifest.rates)?;
+        let residual_std = match &manifest.synth {
+            Some(synth) if synth.residual_std.len() == MEL => synth.residual_std.clone(),
+            _ => return Err(SynthError::NoResidual),
+        };
+        let stft = Stft::new();
+        Ok(Self {
+            catalogue: Catalogue::load(&manifest.folder)?,
+            prior: Session::open(models, "prior", threads)?,
+            denoiser: Session::open(models, "denoiser", threads)?,
+            vocoder: Session::open(models, "vocoder", threads)?,
+            residual_std,
+            schedule: Schedule::default(),
+            excitation: Excitation::new(),
+            window_power: stft.window_power(SEGMENT_FRAMES),
+            stft,
+            work: Work::default(),
+        })
+    }
+
+    /// The performances and instruments of these models.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Renders one segment. `out` is made as long as the request has parts; each gets its finished, crossfaded samples.
+    /// A request that does not follow the last one begins in silence.
+    pub fn render_segment(
+        &mut self,
+        request: &SegmentRequest<'_>,
+        state: &mut SynthState,
+        out: &mut Vec<PartAudio>,
+    ) -> Result<SegmentCost, SynthError> {
+        let started = Instant::now();
+        let parts = request.parts.len();
+        if parts > MAX_PARTS {
+            return Err(SynthError::TooManyParts { found: parts });
+        }
+        let follows = state.next == Some(request.index);
+        if !follows {
+            state.reset();
+        }
+        state.parts.resize_with(parts, PartState::default);
+        state.next = Some(request.index + 1);
+        out.resize_with(parts, PartAudio::default);
+        for part in out.iter_mut() {
+            for channel in [&mut part.left, &mut part.right] {
+                channel.clear();
+                channel.resize(HOP_SAMPLES, 0.0);
+            }
+        }
+        let first_frame = request.index * HOP_FRAMES as i64 - CONTEXT_FRAMES as i64;
+        self.lay_down_notes(request, first_frame);
+        if !self.work.active.is_empty() {
+            // A beginning has nothing to be drawn to: an onset in its first frames must keep its attack.
+            self.gather_committed(follows.then_some(state));
+            self.run_prior()?;
+            self.sample(request, first_frame)?;
+            self.run_vocoder()?;
+        }
+        let mut slot = 0;
+        for (part, audio) in out.iter_mut().enumerate() {
+            let active = self.work.active.get(slot) == Some(&part);
+            let rendered = active.then(|| {
+                slot += 1;
+                self.overlap_add(slot - 1, part, request.seed, first_frame)
+            });
+            commit(&mut state.parts[part], rendered, active.then(|| frames_of(&self.work.mel, slot - 1)), audio);
+        }
+        Ok(SegmentCost {
+            seconds: started.elapsed().as_secs_f64(),
+            active_parts: self.work.active.len(),
+            steps: request.steps,
+        })
+    }
+
+    /// Renders one note alone, `total_s` long: what the instant voice's table is made of.
+    pub fn render_note(
+        &mut self,
+        request: &SegmentRequest<'_>,
+        instrument: usize,
+        note: Note,
+        total_s: f64,
+    ) -> Result<StereoBuffer, SynthError> {
+        let notes = [note];
+        let parts = [PartInput { instrument, notes: &notes }];
+        let samples = (total_s * f64::from(rates::SAMPLE_RATE)).round().max(0.0) as usize;
+        let (mut state, mut out) = (SynthState::default(), Vec::new());
+        let mut audio = StereoBuffer::default();
+        for index in 0..samples.div_ceil(HOP_SAMPLES) as i64 {
+            self.render_segment(&SegmentRequest { index, parts: &parts, ..*request }, &mut state, &mut out)?;
+            audio.left.extend_from_slice(&out[0].left);
+            audio.right.extend_from_slice(&out[0].right);
+        }
+        audio.left.truncate(samples);
+        audio.right.truncate(samples);
+        Ok(audio)
+    }
+
+    /// Note rolls of all parts; those that sound or ring become the batch.
+    fn lay_down_notes(&mut self, request: &SegmentRequest<'_>, first_frame: i64) {
+        let work = &mut self.work;
+        work.active.clear();
+        work.roll.clear();
+        work.instrument.clear();
+        work.rolls.resize_with(MAX_PARTS, NoteRoll::default);
+        let instruments = self.catalogue.instruments().len().max(1);
+        for (part, input) in request.parts.iter().enumerate() {
+            let roll = &mut work.rolls[part];
+            roll.fill(input.notes, first_frame, SEGMENT_FRAMES);
+            if !roll.is_silent() {
+                work.active.push(part);
+                work.roll.extend_from_slice(&roll.values);
+                work.instrument.push(input.instrument.min(instruments - 1) as i64);
+            }
+        }
+        let performance = request.performance.min(self.catalogue.performances().len().saturating_sub(1));
+        work.performance.clear();
+        work.performance.resize(work.active.len(), performance as i64);
+        work.notes_on.clear();
+        work.notes_on.resize(work.active.len(), 1.0);
+    }
+
+    fn gather_committed(&mut self, state: Option<&SynthState>) {
+        self.work.committed.clear();
+        for (&part, state) in self.work.active.iter().zip(state.into_iter().cycle()) {
+            self.work.committed.extend_from_slice(&state.parts[part].mel);
+        }
+    }
+
+    fn run_prior(&mut self) -> Result<(), SynthError> {
+        let work = &mut self.work;
+        let batch = work.active.len();
+        self.prior.run(
+            &[
+                ("roll", TensorView::F32(&[batch, SEGMENT_FRAMES, PLANES, KEYS], &work.roll)),
+                ("instrument", TensorView::I64(&[batch], &work.instrument)),
+                ("performance", TensorView::I64(&[batch], &work.performance)),
+                ("notes_on", TensorView::F32(&[batch], &work.notes_on)),
+            ],
+            &mut [("mel", &mut work.prior)],
+        )?;
+        Ok(())
+    }
+
+    /// From noise to the mel: DDIM on the residual in units of its deviation, x0 drawn to the committed frames.
+    fn sample(&mut self, request: &SegmentRequest<'_>, first_frame: i64) -> Result<(), SynthError> {
+        let size = SEGMENT_FRAMES * MEL;
+        let batch = self.work.active.len();
+        if request.steps == 0 {
+            self.work.mel.clear();
+            self.work.mel.extend_from_slice(&self.work.prior);
+        } else {
+            self.work.x.clear();
+            for &part in &self.work.active {
+                // Noise belongs to a place in the stream, so that an overlap starts from the same noise twice.
+                let noise = Noise::new(request.seed, part, NOISE_START);
+                let origin = first_frame * MEL as i64;
+                self.work.x.extend((0..size).map(|i| noise.gaussian(origin + i as i64)));
+            }
+            let times: Vec<usize> = Schedule::times(request.steps).collect();
+            for (step, &t) in times.iter().enumerate() {
+                self.predict(t, request.guidance)?;
+                let work = &mut self.work;
+                for slot in 0..batch {
+                    let range = slot * size..(slot + 1) * size;
+                    let (prior, committed) = (frames_of(&work.prior, slot), committed_of(&work.committed, slot));
+                    let std = &self.residual_std;
+                    let constrain = |x0: &mut [f32]| draw_to_committed(x0, prior, committed, std);
+                    let noise = Noise::new(request.seed ^ (step as u64) << 32, work.active[slot], NOISE_STEP);
+                    let state = (&mut work.x[range.clone()], &work.v[range]);
+                    let times = (t, times.get(step + 1).copied());
+                    ddim_step(&self.schedule, times, 0.0, state, constrain, |i| noise.gaussian(i as i64));
+                }
+            }
+            let work = &mut self.work;
+            work.mel.clear();
+            let deviation = self.residual_std.iter().cycle();
+            work.mel.extend(work.prior.iter().zip(&work.x).zip(deviation).map(|((prior, x), std)| prior + x * std));
+        }
+        for slot in 0..batch {
+            let committed = committed_of(&self.work.committed, slot);
+            blend(&mut self.work.mel[slot * size..slot * size + committed.len()], committed);
+        }
+        Ok(())
+    }
+
+    /// The guided v of the whole batch at a time: all conditions in one run.
+    fn predict(&mut self, t: usize, guidance: Guidance) -> Result<(), SynthError> {
+        let work = &mut self.work;
+        let batch = work.active.len();
+        let conditions: Vec<Condition> = guidance.conditions().collect();
+        let rows = batch * conditions.len();
+        let null = self.catalogue.performances().len() as i64;
+        let performance: Vec<i64> = conditions
+            .iter()
+            .flat_map(|&c| work.performance.iter().map(move |&p| if c == Condition::NoPerformance { null } else { p }))
+            .collect();
+        let notes_on: Vec<f32> = conditions
+            .iter()
+            .flat_map(|&c| std::iter::repeat_n(if c == Condition::NoNotes { 0.0 } else { 1.0 }, batch))
+            .collect();
+        let instrument: Vec<i64> = conditions.iter().flat_map(|_| work.instrument.iter().copied()).collect();
+        for (wide, narrow) in [
+            (&mut work.condition_roll, &work.roll),
+            (&mut work.condition_prior, &work.prior),
+            (&mut work.condition_x, &work.x),
+        ] {
+            wide.clear();
+            for _ in &conditions {
+                wide.extend_from_slice(narrow);
+            }
+        }
+        work.time.clear();
+        work.time.resize(rows, t as f32);
+        let mel_shape = [rows, SEGMENT_FRAMES, MEL];
+        self.denoiser.run(
+            &[
+                ("x", TensorView::F32(&mel_shape, &work.condition_x)),
+                ("prior", TensorView::F32(&mel_shape, &work.condition_prior)),
+                ("roll", TensorView::F32(&[rows, SEGMENT_FRAMES, PLANES, KEYS], &work.condition_roll)),
+                ("instrument", TensorView::I64(&[rows], &instrument)),
+                ("performance", TensorView::I64(&[rows], &performance)),
+                ("notes_on", TensorView::F32(&[rows], &notes_on)),
+                ("t", TensorView::F32(&[rows], &work.time)),
+            ],
+            &mut [("v", &mut work.conditioned)],
+        )?;
+        let size = batch * SEGMENT_FRAMES * MEL;
+        work.v.clear();
+        work.v.resize(size, 0.0);
+        for (condition, values) in conditions.iter().zip(work.conditioned.chunks_exact(size)) {
+            let weight = guidance.combine(*condition);
+            for (sum, value) in work.v.iter_mut().zip(values) {
+                *sum += weight * value;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_vocoder(&mut self) -> Result<(), SynthError> {
+        let work = &mut self.work;
+        let batch = work.active.len();
+        self.vocoder.run(
+            &[
+                ("mel", TensorView::F32(&[batch, SEGMENT_FRAMES, MEL], &work.mel)),
+                ("roll", TensorView::F32(&[batch, SEGMENT_FRAMES, PLANES, KEYS], &work.roll)),
+            ],
+            &mut [("gains", &mut work.gains)],
+        )?;
+        Ok(())
+    }
+
+    /// Gains times excitation and noise, inverse transforms, overlap-add: the frames from the overlap on, crossfade
+    /// not yet done, `HOP_SAMPLES + OVERLAP_SAMPLES` long.
+    fn overlap_add(&mut self, slot: usize, part: usize, seed: u64, first_frame: i64) -> StereoBuffer {
+        let work = &mut self.work;
+        self.excitation.fill(&work.rolls[part], first_frame, SEGMENT_FRAMES, &mut work.spectrum);
+        work.frame.resize(BINS, Complex32::default());
+        work.noise_spectrum.resize(BINS, Complex32::default());
+        let length = (SEGMENT_FRAMES - 1) * HOP + WINDOW;
+        let start = first_frame * HOP as i64 - (WINDOW / 2) as i64;
+        for (channel, stream) in [(0, NOISE_MID), (1, NOISE_SIDE)] {
+            let noise = Noise::new(seed, part, stream);
+            work.noise.clear();
+            work.noise.extend((0..length as i64).map(|n| noise.sample(start + n)));
+            let sum = if channel == 0 { &mut work.mid } else { &mut work.side };
+            sum.clear();
+            sum.resize(length, 0.0);
+            // Frames whose windows end before the first audible sample only cost time.
+            for frame in CONTEXT_FRAMES - REACH..SEGMENT_FRAMES {
+                let at = frame * HOP..frame * HOP + WINDOW;
+                self.stft.analyse(&work.noise[at.clone()], &mut work.noise_spectrum);
+                let gains = &work.gains[((slot * SEGMENT_FRAMES + frame) * 4 + 2 * channel) * BINS..];
+                let (harmonic, noisy) = (&gains[..BINS], &gains[BINS..2 * BINS]);
+                let excitation = &work.spectrum[frame * BINS..(frame + 1) * BINS];
+                for bin in 0..BINS {
+                    work.frame[bin] = excitation[bin] * harmonic[bin] + work.noise_spectrum[bin] * noisy[bin];
+                }
+                self.stft.add_inverse(&work.frame, &mut sum[at]);
+            }
+        }
+        let from = CONTEXT_FRAMES * HOP + WINDOW / 2;
+        let range = from..from + HOP_SAMPLES + OVERLAP_SAMPLES;
+        let mut audio = StereoBuffer::default();
+        for n in range {
+            let (power, mid, side) = match (self.window_power.get(n), work.mid.get(n), work.side.get(n)) {
+                (Some(&power), Some(&mid), Some(&side)) => (power, mid, side),
+                _ => (1.0, 0.0, 0.0),
+            };
+            audio.left.push((mid + side) / power);
+            audio.right.push((mid - side) / power);
+        }
+        audio
+    }
+}
+
+/// Mel or residual of one batch row, `[SEGMENT_FRAMES, MEL]`.
+fn frames_of(values: &[f32], slot: usize) -> &[f32] {
+    &values[slot * SEGMENT_FRAMES * MEL..(slot + 1) * SEGMENT_FRAMES * MEL]
+}
+
+/// Committed mel of one batch row, `[CONTEXT + OVERLAP, MEL]`; empty where nothing was committed.
+fn committed_of(values: &[f32], slot: usize) -> &[f32] {
+    let size = (CONTEXT_FRAMES + OVERLAP_FRAMES) * MEL;
+    values.get(slot * size..(slot + 1) * size).unwrap_or_default()
+}
+
+/// x0-overlap (MODELS.md section 4): the predicted clean residual is drawn to the one that gives the committed mel.
+fn draw_to_committed(x0: &mut [f32], prior: &[f32], committed: &[f32], std: &[f32]) {
+    let residual: Vec<f32> = committed
+        .iter()
+        .zip(prior)
+        .zip(std.iter().cycle())
+        .map(|((committed, prior), std)| (committed - prior) / std)
+        .collect();
+    blend(&mut x0[..residual.len()], &residual);
+}
+
+/// Crossfades a part's new audio with what the last segment left, and keeps what the next one needs.
+fn commit(state: &mut PartState, rendered: Option<StereoBuffer>, mel: Option<&[f32]>, out: &mut PartAudio) {
+    let tail = std::mem::take(&mut state.tail);
+    match mel {
+        Some(mel) => {
+            state.mel.clear();
+            state.mel.extend_from_slice(&mel[HOP_FRAMES * MEL..]);
+        }
+        None => state.mel = PartState::default().mel,
+    }
+    let rendered = rendered.unwrap_or_default();
+    for (new, old, out, keep) in [
+        (rendered.left, tail.left, &mut out.left, &mut state.tail.left),
+        (rendered.right, tail.right, &mut out.right, &mut state.tail.right),
+    ] {
+        for (n, out) in out.iter_mut().enumerate() {
+            let new = new.get(n).copied().unwrap_or(0.0);
+            *out = match old.get(n) {
+                // Both sides carry the same phases, so the fade is of equal gain, not of equal power.
+                Some(old) => {
+                    let weight = (n as f32 + 0.5) / OVERLAP_SAMPLES as f32;
+                    old + weight * (new - old)
+                }
+                None => new,
+            };
+        }
+        keep.extend(new.get(HOP_SAMPLES..).unwrap_or_default());
+    }
+}

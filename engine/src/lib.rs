@@ -1,5 +1,6 @@
 //! Everything of Ripieno that makes music; knows nothing of plug-ins or windows.
 
+pub mod arranger;
 pub mod inference;
 pub mod score;
 pub mod stream;

@@ -2,9 +2,23 @@
 
 use super::MAX_PARTS;
 use super::clock::{Mode, StreamClock, StreamTime, host_rate, latency_samples};
-use super::engine::Shared;
+use super::engine::{LoadState, Shared};
+use super::instant::Voices;
+use super::message::{BankMessage, Decision, Packet, Played, PlayedKind};
+use super::player::StreamPlayer;
+use ringbuf::traits::{Consumer, Producer};
+use ringbuf::{HeapCons, HeapProd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// Events of one block that are kept.
+const BLOCK_EVENTS: usize = 4096;
+/// Separated notes of one block; what is more waits for the next.
+const BLOCK_MIDI: usize = 4096;
+/// How long an offline block waits for its audio before it gives up and counts an underrun. Loading counts too.
+const OFFLINE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the host's musician did.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,26 +88,75 @@ pub struct MidiOut {
 /// [`process`](Self::process), then [`part`](Self::part) and [`midi_out`](Self::midi_out).
 pub struct AudioSide {
     shared: Arc<Shared>,
+    links: AudioLinks,
+    player: StreamPlayer,
+    voices: Voices,
     /// Stereo audio of every part, `max_block` samples each; allocated by `configure`.
     parts: [[Vec<f32>; 2]; MAX_PARTS],
     /// Samples of `parts` that the last block filled.
     frames: usize,
+    /// Events of the next block, capacity [`BLOCK_EVENTS`].
+    events: Vec<Event>,
+    /// Separated notes of the last block, capacity [`BLOCK_MIDI`].
     midi: Vec<MidiOut>,
+    /// Separated notes that the host believes to sound, a bit per key.
+    sounding: [u128; MAX_PARTS],
+    /// A reset left notes in `sounding` that are to be ended in the next block.
+    end_sounding: bool,
+    /// The ring to the conductor was full: everything must be released before anything else is said.
+    overflowed: bool,
     rate: u32,
+    mode: Mode,
+    /// Host samples between a note and its sound.
+    latency: u64,
     time: StreamTime,
-    transport: Transport,
+    /// Stream time of the last event, for offline blocks that wait for its decision.
+    last_event: u64,
+    song: Song,
+}
+
+/// The rings of the audio thread.
+pub(super) struct AudioLinks {
+    pub played: HeapProd<Played>,
+    pub decisions: HeapCons<Decision>,
+    pub bank: HeapCons<BankMessage>,
+    /// Woken when an offline block waits; never touched otherwise.
+    pub conductor: Thread,
+}
+
+/// The song position at the next block, told by the host or, when it is not, counted on at the last tempo.
+#[derive(Debug, Clone, Copy)]
+struct Song {
+    beat: f64,
+    tempo_bpm: f64,
+    told: Option<Transport>,
 }
 
 impl AudioSide {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        links: AudioLinks,
+        packets: HeapCons<Box<Packet>>,
+        returned: HeapProd<Box<Packet>>,
+    ) -> Self {
         Self {
             shared,
+            links,
+            player: StreamPlayer::new(packets, returned),
+            voices: Voices::new(),
             parts: std::array::from_fn(|_| [Vec::new(), Vec::new()]),
             frames: 0,
-            midi: Vec::with_capacity(4096),
+            events: Vec::with_capacity(BLOCK_EVENTS),
+            midi: Vec::with_capacity(BLOCK_MIDI),
+            sounding: [0; MAX_PARTS],
+            end_sounding: false,
+            overflowed: false,
             rate: 48_000,
+            mode: Mode::default(),
+            latency: 0,
             time: StreamTime::default(),
-            transport: Transport::default(),
+            last_event: 0,
+            song: Song { beat: 0.0, tempo_bpm: 120.0, told: None },
         }
     }
 
@@ -106,41 +169,96 @@ impl AudioSide {
             channel.resize(max_block, 0.0);
         }
         self.reset();
+        self.shared.activations.fetch_add(1, Ordering::Release);
     }
 
     /// Forgets every note and all audio under way, and begins a new stream at time 0. Wait-free.
     pub fn reset(&mut self) {
         let mode = self.shared.mode.load(Ordering::Acquire);
+        self.mode = Mode::from_bits(mode);
+        self.latency = u64::from(latency_samples(self.mode, f64::from(self.rate)));
         self.time = StreamTime { epoch: (self.time.epoch + 1) % StreamClock::EPOCHS, samples: 0 };
         self.shared.rate.store(self.rate, Ordering::Release);
         self.shared.stream_mode.store(mode, Ordering::Release);
-        self.shared
-            .telemetry
-            .latency
-            .store(latency_samples(Mode::from_bits(mode), f64::from(self.rate)), Ordering::Relaxed);
+        self.shared.telemetry.latency.store(self.latency as u32, Ordering::Relaxed);
         self.shared.clock.set(self.time);
-        self.frames = 0;
+        self.player.begin(self.rate);
+        self.voices.begin(self.rate);
+        self.events.clear();
         self.midi.clear();
+        self.frames = 0;
+        self.last_event = 0;
+        self.end_sounding = true;
+        self.overflowed = false;
     }
 
     /// Adds an event to the next block. Events come in order; one that comes earlier than its
     /// predecessor is moved to it. At most 4096 a block are kept.
-    pub fn event(&mut self, event: Event) {
-        let _ = event;
+    pub fn event(&mut self, mut event: Event) {
+        if self.events.len() == BLOCK_EVENTS {
+            self.shared.telemetry.lost_events.fetch_add(1, Ordering::Relaxed);
+            // Were the lost one a note-off, its note would hang: the last place is given to the end of all notes.
+            self.events[BLOCK_EVENTS - 1].kind = EventKind::AllOff;
+            return;
+        }
+        if let Some(last) = self.events.last() {
+            event.offset = event.offset.max(last.offset);
+        }
+        if let EventKind::NoteOn { key, velocity: 0 } = event.kind {
+            event.kind = EventKind::NoteOff { key };
+        }
+        self.events.push(event);
     }
 
     /// Says where the host's song is when the next block begins. A jump makes the arranger forget what it heard.
     pub fn transport(&mut self, transport: Transport) {
-        self.transport = transport;
+        self.song.told = Some(transport);
     }
 
     /// Renders the next block: `frames` samples, at most the `max_block` of [`configure`](Self::configure).
     /// Returns how many were rendered; a longer block must be split by the caller.
+    ///
+    /// Never allocates, locks or logs, and waits only while [`Control::set_offline`](super::Control::set_offline) says
+    /// that the host is not playing in real time.
     pub fn process(&mut self, frames: usize) -> usize {
-        self.frames = frames.min(self.parts[0][0].len());
-        self.time.samples += self.frames as u64;
+        if self.shared.mode.load(Ordering::Acquire) != self.mode.bits() {
+            self.reset();
+        }
+        let frames = frames.min(self.parts[0][0].len());
+        self.frames = frames;
+        self.midi.clear();
+        if frames == 0 {
+            return 0;
+        }
+        for channel in self.parts.iter_mut().flatten() {
+            channel[..frames].fill(0.0);
+        }
+        let block_start = self.time.samples;
+        let block_end = block_start + frames as u64;
+        self.follow_song(frames);
+        self.tell_conductor(frames);
+        self.time.samples = block_end;
         self.shared.clock.set(self.time);
-        self.frames
+
+        let offline = self.shared.offline.load(Ordering::Acquire);
+        if offline {
+            self.wait_for(block_start, block_end);
+        }
+        self.receive_bank();
+        if self.end_sounding {
+            self.end_sounding_notes();
+        }
+        match self.mode {
+            Mode::Live => self.play_live(block_start, frames),
+            Mode::Sync => {
+                self.deliver_decisions(block_start, block_end);
+                self.play_stream(block_start, frames, offline);
+            }
+        }
+        self.events.clear();
+        self.song.beat += frames as f64 / f64::from(self.rate) * self.song.tempo_bpm / 60.0;
+        self.show(block_end);
+        frames
     }
 
     /// Left and right of a part (0..[`MAX_PARTS`]) in the last block, each as long as `process` returned.
@@ -158,6 +276,217 @@ impl AudioSide {
     /// The latency of the running stream in host samples.
     #[must_use]
     pub fn latency_samples(&self) -> u32 {
-        self.shared.telemetry.latency.load(Ordering::Relaxed)
+        self.latency as u32
+    }
+
+    /// Takes up the host's song position; a jump is told to the conductor before this block's events.
+    fn follow_song(&mut self, frames: usize) {
+        let Some(told) = self.song.told.take() else { return };
+        if told.tempo_bpm.is_finite() && told.tempo_bpm > 0.0 {
+            self.song.tempo_bpm = told.tempo_bpm.clamp(1.0, 1_000.0);
+        }
+        if !told.playing || !told.beat.is_finite() {
+            return;
+        }
+        // Hosts round the position; a tempo ramp moves it by a little of a block.
+        let block = frames as f64 / f64::from(self.rate) * self.song.tempo_bpm / 60.0;
+        if (told.beat - self.song.beat).abs() > 0.125 + block {
+            self.tell(self.time.samples, PlayedKind::Jump);
+        }
+        self.song.beat = told.beat;
+    }
+
+    fn tell_conductor(&mut self, frames: usize) {
+        let beats_per_sample = self.song.tempo_bpm / 60.0 / f64::from(self.rate);
+        for i in 0..self.events.len() {
+            let offset = self.events[i].offset.min(frames as u32 - 1);
+            self.events[i].offset = offset;
+            let sample = self.time.samples + u64::from(offset);
+            self.last_event = sample;
+            let what = match self.events[i].kind {
+                EventKind::NoteOn { key, velocity } => {
+                    let beat = self.song.beat + f64::from(offset) * beats_per_sample;
+                    PlayedKind::NoteOn { key: key.min(127), velocity: velocity.min(127), beat }
+                }
+                EventKind::NoteOff { key } => PlayedKind::NoteOff { key: key.min(127) },
+                EventKind::Sustain(down) => PlayedKind::Sustain(down),
+                EventKind::AllOff => PlayedKind::AllOff,
+            };
+            self.tell(sample, what);
+        }
+    }
+
+    fn tell(&mut self, sample: u64, what: PlayedKind) {
+        let epoch = self.time.epoch;
+        // The lost event may have been a note-off: nothing is said before everything is released.
+        let release = Played { epoch, sample, what: PlayedKind::AllOff };
+        if (self.overflowed && !self.push(release)) || !self.push(Played { epoch, sample, what }) {
+            self.overflowed = true;
+            self.shared.telemetry.lost_events.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.overflowed = false;
+        }
+    }
+
+    /// Whether the ring to the conductor took it. Offline a full ring is waited for.
+    fn push(&mut self, played: Played) -> bool {
+        if self.links.played.try_push(played).is_ok() {
+            return true;
+        }
+        let begun = Instant::now();
+        while self.shared.offline.load(Ordering::Acquire)
+            && !self.shared.stopping()
+            && begun.elapsed() < OFFLINE_PATIENCE
+        {
+            self.links.conductor.unpark();
+            std::thread::park_timeout(Duration::from_micros(200));
+            if self.links.played.try_push(played).is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Offline alone: parks until this block's audio and decisions are there, or can never come.
+    fn wait_for(&mut self, block_start: u64, block_end: u64) {
+        let begun = Instant::now();
+        let (from, to) = (block_start.saturating_sub(self.latency), block_end.saturating_sub(self.latency));
+        loop {
+            let state = self.shared.load_state();
+            let there = match (state, self.mode) {
+                (LoadState::Failed, _) => true,
+                (LoadState::Waiting, _) => false,
+                (LoadState::Ready, Mode::Sync) => {
+                    self.player.receive(self.time.epoch, from);
+                    to == 0 || self.player.has(from, to)
+                }
+                (LoadState::Ready, Mode::Live) => {
+                    let gather = super::clock::gather_samples(self.rate);
+                    let needed = block_end.min(self.last_event + gather + 1);
+                    let decided = self.shared.decided.get();
+                    let heard = decided.epoch == self.time.epoch && decided.samples >= needed;
+                    heard && self.shared.table_complete()
+                }
+            };
+            if there || self.shared.stopping() || begun.elapsed() > OFFLINE_PATIENCE {
+                return;
+            }
+            self.links.conductor.unpark();
+            std::thread::park_timeout(Duration::from_micros(200));
+        }
+    }
+
+    fn receive_bank(&mut self) {
+        while let Some(message) = self.links.bank.try_pop() {
+            self.voices.bank(message);
+        }
+    }
+
+    fn play_stream(&mut self, block_start: u64, frames: usize, offline: bool) {
+        // Before the first latency has passed there is nothing to hear yet.
+        let quiet = (self.latency.saturating_sub(block_start)).min(frames as u64) as usize;
+        let start = (block_start + quiet as u64).saturating_sub(self.latency);
+        self.player.receive(self.time.epoch, start);
+        if quiet < frames {
+            let gaps = self.player.render(start, quiet, frames - quiet, offline, &mut self.parts);
+            // While models load, and without them, silence is not an underrun: the status says why.
+            if gaps > 0 && self.shared.load_state() == LoadState::Ready {
+                self.shared.telemetry.underruns.fetch_add(gaps, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Live: keys sound at their own offset; decisions of the conductor move voices as they come.
+    fn play_live(&mut self, block_start: u64, frames: usize) {
+        let mut at = 0;
+        let mut next_event = 0;
+        while at < frames {
+            while let Some(event) = self.events.get(next_event).filter(|e| e.offset as usize <= at) {
+                let played = block_start + u64::from(event.offset);
+                match event.kind {
+                    EventKind::NoteOn { key, velocity } => self.voices.note_on(key.min(127), velocity.min(127), played),
+                    EventKind::NoteOff { key } => self.voices.note_off(key.min(127)),
+                    EventKind::Sustain(down) => self.voices.sustain(down),
+                    EventKind::AllOff => self.voices.all_off(),
+                }
+                next_event += 1;
+            }
+            while let Some(decision) = self.next_decision(block_start + at as u64) {
+                self.deliver(decision, at as u32);
+                if decision.velocity > 0 {
+                    self.voices.decided(decision.key, decision.part, decision.played);
+                }
+            }
+            let event_at = self.events.get(next_event).map_or(frames, |e| e.offset as usize);
+            let decision_at = self.peek_due().map_or(frames, |due| due.saturating_sub(block_start) as usize);
+            // A full block of MIDI leaves due decisions waiting: they must not stop time.
+            let to = event_at.min(decision_at.max(at + 1)).min(frames);
+            self.voices.render(at, to, &mut self.parts);
+            at = to;
+        }
+    }
+
+    fn deliver_decisions(&mut self, block_start: u64, block_end: u64) {
+        while let Some(decision) = self.next_decision(block_end - 1) {
+            self.deliver(decision, decision.due.saturating_sub(block_start) as u32);
+        }
+    }
+
+    fn peek_due(&mut self) -> Option<u64> {
+        loop {
+            let decision = self.links.decisions.first()?;
+            if decision.epoch == self.time.epoch {
+                return Some(decision.due);
+            }
+            self.links.decisions.try_pop();
+        }
+    }
+
+    /// The next decision that is due at `now` or earlier, if the block's MIDI has room for it.
+    fn next_decision(&mut self, now: u64) -> Option<Decision> {
+        let due = self.peek_due()?;
+        if due <= now && self.midi.len() < BLOCK_MIDI { self.links.decisions.try_pop() } else { None }
+    }
+
+    fn deliver(&mut self, decision: Decision, offset: u32) {
+        let Decision { part, key, velocity, .. } = decision;
+        let Some(keys) = self.sounding.get_mut(usize::from(part)) else { return };
+        let bit = 1u128 << (key & 127);
+        let on = velocity > 0;
+        if on {
+            *keys |= bit;
+        } else if *keys & bit == 0 {
+            return;
+        } else {
+            *keys &= !bit;
+        }
+        self.midi.push(MidiOut { offset, part, key, velocity, on });
+    }
+
+    /// After a reset the host is told the end of every note it was told the beginning of.
+    fn end_sounding_notes(&mut self) {
+        for part in 0..MAX_PARTS {
+            while self.sounding[part] != 0 && self.midi.len() < BLOCK_MIDI {
+                let key = self.sounding[part].trailing_zeros() as u8;
+                self.sounding[part] &= self.sounding[part] - 1;
+                self.midi.push(MidiOut { offset: 0, part: part as u8, key, velocity: 0, on: false });
+            }
+        }
+        self.end_sounding = false;
+    }
+
+    fn show(&mut self, block_end: u64) {
+        let telemetry = &self.shared.telemetry;
+        let seconds = block_end as f64 / f64::from(self.rate);
+        telemetry.seconds_bits.store(seconds.to_bits(), Ordering::Relaxed);
+        telemetry.voices.store(self.voices.count() as u32, Ordering::Relaxed);
+        for ([left, right], shown) in self.parts.iter().zip(&telemetry.peaks) {
+            let samples = left[..self.frames].iter().chain(&right[..self.frames]);
+            let peak = samples.fold(0.0f32, |peak, x| peak.max(x.abs()));
+            // Only this thread raises it; the editor's taking it between the two costs one block of one meter.
+            if peak > shown.load(Ordering::Relaxed) {
+                shown.store(peak, Ordering::Relaxed);
+            }
+        }
     }
 }

@@ -60,6 +60,11 @@ pub fn latency_samples(mode: Mode, sample_rate: f64) -> u32 {
     }
 }
 
+/// Host samples that a chord is gathered for, rounded up.
+pub(super) fn gather_samples(rate: u32) -> u64 {
+    (GATHER_FRAMES * FRAME * u64::from(rate)).div_ceil(MODEL_RATE)
+}
+
 /// A host's sample rate as a whole number of Hz within what the engine can resample to (1 kHz to 1 MHz).
 pub(super) fn host_rate(sample_rate: f64) -> u32 {
     if sample_rate.is_finite() && sample_rate >= 1.0 {

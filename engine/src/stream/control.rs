@@ -106,6 +106,7 @@ impl Control {
 
     fn change(&self, f: impl FnOnce(&mut Settings)) {
         f(&mut self.shared.settings.lock());
+        self.shared.table_complete.store(false, Ordering::Release);
         self.shared.settings_generation.fetch_add(1, Ordering::Release);
     }
 }

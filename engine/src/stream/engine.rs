@@ -1,13 +1,30 @@
 //! Starting the engine, and what its threads share.
 
-use super::audio::AudioSide;
+use super::audio::{AudioLinks, AudioSide};
 use super::clock::{Mode, StreamClock};
+use super::conductor::{Conductor, ConductorLinks};
 use super::control::{Control, Settings};
-use super::telemetry::Telemetry;
+use super::instant::TableNote;
+use super::loading::{Loaded, Loader};
+use super::player::PACKETS;
+use super::synth_worker::{SynthLinks, SynthWorker};
+use super::telemetry::{StatusKind, Telemetry};
 use parking_lot::Mutex;
+use ringbuf::HeapRb;
+use ringbuf::traits::Split;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Events from the audio thread: seconds of the densest playing, should the conductor be held up.
+const PLAYED_RING: usize = 16_384;
+/// Decisions to the audio thread; what does not fit waits with the conductor.
+const DECISION_RING: usize = 8_192;
+/// Notes of the instant voice; what does not fit waits with the synth worker.
+const BANK_RING: usize = 1_024;
 
 /// Where the engine finds its models, and how many threads they may use.
 #[derive(Debug, Clone)]
@@ -38,26 +55,90 @@ pub struct Engine {
     pub workers: Workers,
 }
 
+/// How far the models are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum LoadState {
+    /// Not asked for yet, or under way.
+    Waiting = 0,
+    Ready = 1,
+    Failed = 2,
+}
+
 /// What the threads of one engine share. The audio thread touches its atomics alone.
 pub(super) struct Shared {
-    pub config: EngineConfig,
     pub settings: Mutex<Settings>,
     pub settings_generation: AtomicU64,
     pub mode: AtomicU8,
     pub offline: AtomicBool,
+    /// Where the audio thread is: the end of the block under way.
     pub clock: StreamClock,
+    /// Up to where the conductor has decided everything.
+    pub decided: StreamClock,
     /// Host rate of the running stream, written before its epoch shows on the clock.
     pub rate: AtomicU32,
     /// Mode of the running stream, written before its epoch shows on the clock.
     pub stream_mode: AtomicU8,
+    /// How often the host has activated the instrument; models load at the first, and again after a failure.
+    pub activations: AtomicU64,
     pub stop: AtomicBool,
+    load_state: AtomicU8,
+    /// What the models gave, once they are loaded.
+    pub loaded: Mutex<Option<Arc<Loaded>>>,
+    /// Whether the table of single notes is complete for the settings as they are.
+    pub table_complete: AtomicBool,
+    /// Every single note that the audio thread may hold, so that it never drops the last reference.
+    pub table_notes: Mutex<Vec<Arc<TableNote>>>,
     pub telemetry: Arc<Telemetry>,
+}
+
+impl Shared {
+    fn new(telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            settings: Mutex::new(Settings::default()),
+            settings_generation: AtomicU64::new(0),
+            mode: AtomicU8::new(Mode::default().bits()),
+            offline: AtomicBool::new(false),
+            clock: StreamClock::default(),
+            decided: StreamClock::default(),
+            rate: AtomicU32::new(48_000),
+            stream_mode: AtomicU8::new(Mode::default().bits()),
+            activations: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            load_state: AtomicU8::new(LoadState::Waiting as u8),
+            loaded: Mutex::new(None),
+            table_complete: AtomicBool::new(false),
+            table_notes: Mutex::new(Vec::new()),
+            telemetry,
+        }
+    }
+
+    pub fn load_state(&self) -> LoadState {
+        match self.load_state.load(Ordering::Acquire) {
+            1 => LoadState::Ready,
+            2 => LoadState::Failed,
+            _ => LoadState::Waiting,
+        }
+    }
+
+    pub fn set_load_state(&self, state: LoadState) {
+        self.load_state.store(state as u8, Ordering::Release);
+    }
+
+    pub fn table_complete(&self) -> bool {
+        self.table_complete.load(Ordering::Acquire)
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
 }
 
 /// Owns the conductor and the synth worker. Dropping it ends both and waits for them: at most
 /// for the model run that is under way.
 pub struct Workers {
     shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Engine {
@@ -66,24 +147,78 @@ impl Engine {
     /// Failures show in [`Telemetry::status`].
     #[must_use]
     pub fn start(config: EngineConfig) -> Self {
+        Self::start_with(super::loading::from_disk(config))
+    }
+
+    /// As [`Engine::start`], with whatever provides casts and audio.
+    pub(super) fn start_with(loader: Loader) -> Self {
         let telemetry = Arc::new(Telemetry::new());
-        let shared = Arc::new(Shared {
-            config,
-            settings: Mutex::new(Settings::default()),
-            settings_generation: AtomicU64::new(0),
-            mode: AtomicU8::new(Mode::default().bits()),
-            offline: AtomicBool::new(false),
-            clock: StreamClock::default(),
-            rate: AtomicU32::new(48_000),
-            stream_mode: AtomicU8::new(Mode::default().bits()),
-            stop: AtomicBool::new(false),
-            telemetry: Arc::clone(&telemetry),
-        });
+        let shared = Arc::new(Shared::new(Arc::clone(&telemetry)));
+        let (played_in, played) = HeapRb::new(PLAYED_RING).split();
+        let (decisions_in, decisions) = HeapRb::new(DECISION_RING).split();
+        let (packets_in, packets) = HeapRb::new(PACKETS).split();
+        let (returned_in, returned) = HeapRb::new(2 * PACKETS).split();
+        let (bank_in, bank) = HeapRb::new(BANK_RING).split();
+        let (jobs_in, jobs) = crossbeam_channel::unbounded();
+
+        let conductor =
+            Conductor::new(Arc::clone(&shared), ConductorLinks { played, decisions: decisions_in, jobs: jobs_in });
+        let synth = SynthWorker::new(
+            Arc::clone(&shared),
+            SynthLinks { jobs, packets: packets_in, returned, bank: bank_in },
+            loader,
+        );
+        let mut threads = Vec::new();
+        let mut spawn = |name: &str, worker: Box<dyn Worker>| {
+            let shared = Arc::clone(&shared);
+            match std::thread::Builder::new().name(name.into()).spawn(move || keep_running(&shared, worker)) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => telemetry.set_status(
+                    StatusKind::Failed,
+                    format!("The system would not start a thread ({error}). Close other programs and reload Ripieno."),
+                ),
+            }
+        };
+        spawn("ripieno-conductor", Box::new(conductor));
+        spawn("ripieno-synth", Box::new(synth));
+        let conductor = threads.first().map_or_else(std::thread::current, |t| t.thread().clone());
+        if threads.len() < 2 {
+            shared.set_load_state(LoadState::Failed);
+        }
+        let links = AudioLinks { played: played_in, decisions, bank, conductor };
         Self {
-            audio: AudioSide::new(Arc::clone(&shared)),
+            audio: AudioSide::new(Arc::clone(&shared), links, packets, returned_in),
             control: Control::new(Arc::clone(&shared)),
             telemetry,
-            workers: Workers { shared },
+            workers: Workers { shared, threads },
+        }
+    }
+}
+
+/// A thread of ours.
+pub(super) trait Worker: Send {
+    /// What the musician knows it by.
+    fn name(&self) -> &'static str;
+    /// Runs until the engine stops.
+    fn run(&mut self);
+    /// After a panic: makes itself fit to run again.
+    fn recover(&mut self);
+}
+
+fn keep_running(shared: &Shared, mut worker: Box<dyn Worker>) {
+    while !shared.stopping() {
+        if catch_unwind(AssertUnwindSafe(|| worker.run())).is_ok() {
+            continue;
+        }
+        shared.telemetry.set_status(
+            StatusKind::Warning,
+            format!("The {} stopped unexpectedly and was started again; notes may be missing.", worker.name()),
+        );
+        // A worker that fails at once, every time, must not take a whole processor with it.
+        std::thread::sleep(Duration::from_millis(50));
+        if catch_unwind(AssertUnwindSafe(|| worker.recover())).is_err() {
+            shared.set_load_state(LoadState::Failed);
+            return;
         }
     }
 }
@@ -91,5 +226,13 @@ impl Engine {
 impl Drop for Workers {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
+        for thread in &self.threads {
+            thread.thread().unpark();
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("A worker of the engine could not be joined.");
+            }
+        }
     }
 }

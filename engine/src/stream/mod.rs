@@ -16,9 +16,19 @@
 
 mod audio;
 mod clock;
+mod conductor;
 mod control;
 mod engine;
+mod instant;
+mod loading;
+mod message;
+mod player;
+mod resample;
+mod synth_worker;
 mod telemetry;
+#[cfg(test)]
+mod tests;
+mod window;
 
 pub use audio::{AudioSide, Event, EventKind, MidiOut, Transport};
 pub use clock::{Mode, latency_samples};

@@ -1,0 +1,446 @@
+//! Up to 64 voices that play the table of single notes, on the audio thread.
+//!
+//! A key sounds from its own sample on. Which part plays it is decided by the conductor some milliseconds later; until
+//! then the nearest part is guessed (the last pitch of each part, its range, and whether it is busy), and a wrong guess
+//! is moved to the right part with a crossfade of 8 ms. Waiting for the decision would cost its 10 ms on every note.
+
+use super::table::TableNote;
+use crate::stream::MAX_PARTS;
+use crate::stream::message::{BankMessage, Cast};
+use std::sync::Arc;
+
+/// Voices that are not on their way out.
+pub const MAX_VOICES: usize = 64;
+/// Voices of which some fade out because they were stolen or moved.
+const POOL: usize = MAX_VOICES + 32;
+/// Keys of the bank: MIDI pitches.
+const PITCHES: usize = 128;
+
+/// One dynamic or both of a pitch.
+type Entries = [Option<Arc<TableNote>>; 2];
+
+/// The single notes of one slot by pitch.
+struct Slot {
+    /// [`PITCHES`] entries, allocated once.
+    notes: Vec<Entries>,
+    /// Belongs to the cast before; cleared when the first note of the new one arrives.
+    stale: bool,
+}
+
+struct Voice {
+    note: Arc<TableNote>,
+    part: u8,
+    key: u8,
+    velocity: u8,
+    /// Stream time of its key, in host samples.
+    played: u64,
+    /// Position in the note's frames, and its advance per sample.
+    at: f64,
+    step: f64,
+    /// Level by velocity and by passes of the loop.
+    level: f32,
+    /// Release envelope: 1 while held, then falling by `decay` per sample.
+    envelope: f32,
+    decay: f32,
+    /// Linear edge against clicks, 0 to 1, and its change per sample. Falling to 0 ends the voice.
+    edge: f32,
+    edge_step: f32,
+    /// The key is down; the pedal may hold the voice when it no longer is.
+    down: bool,
+    released: bool,
+}
+
+impl Voice {
+    fn ending(&self) -> bool {
+        self.edge_step < 0.0
+    }
+
+    /// Nothing of it can be heard any more.
+    fn ended(&self) -> bool {
+        (self.ending() && self.edge <= 0.0) || self.envelope * self.level < 1e-5
+    }
+}
+
+pub struct Voices {
+    /// Capacity [`POOL`], allocated once.
+    voices: Vec<Voice>,
+    slots: [Slot; MAX_PARTS],
+    cast: Cast,
+    /// Pitch of each part's last note.
+    last: [f32; MAX_PARTS],
+    pedal: bool,
+    /// -60 dB in 0.4 s, per sample.
+    release: f32,
+    /// 8 ms from 1 to 0, per sample.
+    edge: f32,
+}
+
+impl Voices {
+    pub fn new() -> Self {
+        let slot = || Slot { notes: vec![Entries::default(); PITCHES], stale: false };
+        let mut voices = Self {
+            voices: Vec::with_capacity(POOL),
+            slots: std::array::from_fn(|_| slot()),
+            cast: Cast::default(),
+            last: [60.0; MAX_PARTS],
+            pedal: false,
+            release: 1.0,
+            edge: 1.0,
+        };
+        voices.begin(48_000);
+        voices
+    }
+
+    /// Begins a new stream at a host rate in Hz: all voices end at once.
+    pub fn begin(&mut self, rate: u32) {
+        self.voices.clear();
+        self.pedal = false;
+        self.release = 0.001f32.powf(1.0 / (0.4 * rate as f32));
+        self.edge = 1.0 / (0.008 * rate as f32);
+        self.forget();
+    }
+
+    /// The parts' last pitches go back to the middle of their ranges.
+    pub fn forget(&mut self) {
+        for (last, (lo, hi)) in self.last.iter_mut().zip(self.cast.range) {
+            *last = f32::from(lo) / 2.0 + f32::from(hi) / 2.0;
+        }
+    }
+
+    pub fn bank(&mut self, message: BankMessage) {
+        match message {
+            BankMessage::Cast(cast) => {
+                self.cast = cast;
+                self.slots.iter_mut().for_each(|slot| slot.stale = true);
+                self.forget();
+            }
+            BankMessage::Note { slot, note } => {
+                let Some(slot) = self.slots.get_mut(usize::from(slot)) else { return };
+                if std::mem::take(&mut slot.stale) {
+                    slot.notes.iter_mut().for_each(|entries| *entries = Entries::default());
+                }
+                let loud = usize::from(note.velocity >= 72);
+                if let Some(entries) = slot.notes.get_mut(usize::from(note.pitch)) {
+                    entries[loud] = Some(note);
+                }
+            }
+        }
+    }
+
+    /// Voices that sound.
+    pub fn count(&self) -> usize {
+        self.voices.len()
+    }
+
+    pub fn note_on(&mut self, key: u8, velocity: u8, played: u64) {
+        self.sweep();
+        for voice in &mut self.voices {
+            // A key struck again releases its own note: the hammer or bow is needed anew.
+            if voice.key == key && !voice.released && !voice.ending() {
+                release(voice, self.release);
+            }
+        }
+        let part = self.guess(key);
+        self.last[part] = f32::from(key);
+        self.start(part, key, velocity, played, 0.0, 1.0);
+    }
+
+    pub fn note_off(&mut self, key: u8) {
+        for voice in &mut self.voices {
+            if voice.key == key && voice.down {
+                voice.down = false;
+                if !self.pedal {
+                    release(voice, self.release);
+                }
+            }
+        }
+    }
+
+    pub fn sustain(&mut self, down: bool) {
+        self.pedal = down;
+        if !down {
+            for voice in &mut self.voices {
+                if !voice.down {
+                    release(voice, self.release);
+                }
+            }
+        }
+    }
+
+    /// Everything fades out within 8 ms.
+    pub fn all_off(&mut self) {
+        self.pedal = false;
+        for voice in &mut self.voices {
+            voice.down = false;
+            voice.edge_step = -self.edge;
+        }
+    }
+
+    /// The conductor gave the key that went down at `played` to `part`: a voice elsewhere moves there.
+    pub fn decided(&mut self, key: u8, part: u8, played: u64) {
+        self.sweep();
+        let to = usize::from(part).min(self.cast.parts.saturating_sub(1));
+        self.last[to] = f32::from(key);
+        let Some(voice) = self.voices.iter_mut().find(|v| v.key == key && v.played == played && !v.ending()) else {
+            return;
+        };
+        if usize::from(voice.part) == to {
+            return;
+        }
+        voice.edge_step = -self.edge;
+        let (velocity, at, down, released) = (voice.velocity, voice.at / voice.step, voice.down, voice.released);
+        if self.start(to, key, velocity, played, at, 0.0)
+            && let Some(moved) = self.voices.last_mut()
+        {
+            moved.down = down;
+            if released {
+                release(moved, self.release);
+            }
+        }
+    }
+
+    /// The part that most likely takes a key: nearest last pitch, within its range, not busy.
+    fn guess(&self, key: u8) -> usize {
+        let mut held = [0u8; MAX_PARTS];
+        for voice in self.voices.iter().filter(|v| v.down) {
+            held[usize::from(voice.part)] = held[usize::from(voice.part)].saturating_add(1);
+        }
+        let cost = |part: usize| {
+            let (lo, hi) = self.cast.range[part];
+            let outside = lo.saturating_sub(key).max(key.saturating_sub(hi));
+            (f32::from(key) - self.last[part]).abs() + 24.0 * f32::from(outside.min(1)) + 6.0 * f32::from(held[part])
+        };
+        (0..self.cast.parts.clamp(1, MAX_PARTS)).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(0)
+    }
+
+    /// Starts a voice `at` host samples into its note with a given edge. False if there is no note or no room for it.
+    fn start(&mut self, part: usize, key: u8, velocity: u8, played: u64, at: f64, edge: f32) -> bool {
+        let slot = usize::from(self.cast.slot[part]).min(MAX_PARTS - 1);
+        let Some(note) = nearest(&self.slots[slot].notes, key, velocity).cloned() else { return false };
+        if !self.make_room(played) {
+            return false;
+        }
+        let step = 2f64.powf((f64::from(key) - f64::from(note.pitch)) / 12.0);
+        // SoundFont 2.04, 8.4.1: velocity attenuates by 40 log10(127 / velocity) dB, a square law in amplitude.
+        let level = (f32::from(velocity) / f32::from(note.velocity)).powi(2);
+        self.voices.push(Voice {
+            at: (at * step).min(note.loop_end as f64 - 1.0),
+            note,
+            part: part as u8,
+            key,
+            velocity,
+            played,
+            step,
+            level,
+            envelope: 1.0,
+            decay: 1.0,
+            edge,
+            edge_step: self.edge,
+            down: true,
+            released: false,
+        });
+        true
+    }
+
+    /// Makes sure that a voice may start: the least missed one fades out. False if even the pool is full.
+    fn make_room(&mut self, played: u64) -> bool {
+        if self.voices.iter().filter(|v| !v.ending()).count() >= MAX_VOICES {
+            let victim = self
+                .voices
+                .iter_mut()
+                .filter(|v| !v.ending())
+                .min_by(|a, b| (!a.released, a.down, a.played).cmp(&(!b.released, b.down, b.played)));
+            if let Some(victim) = victim {
+                if victim.played == played && victim.at == 0.0 {
+                    // Everything sounding began in this very sample: one more is one too many.
+                    return false;
+                }
+                victim.edge_step = -self.edge;
+            }
+        }
+        self.voices.len() < POOL
+    }
+
+    /// Adds samples `from..to` of the block to the parts.
+    pub fn render(&mut self, from: usize, to: usize, parts: &mut [[Vec<f32>; 2]; MAX_PARTS]) {
+        for voice in &mut self.voices {
+            let [left, right] = &mut parts[usize::from(voice.part).min(MAX_PARTS - 1)];
+            play(voice, &mut left[from..to], &mut right[from..to]);
+        }
+        self.sweep();
+    }
+
+    /// Frees the voices that have ended. Also before anything is decided by what sounds, so that it does not depend on
+    /// where blocks end.
+    fn sweep(&mut self) {
+        self.voices.retain(|voice| !voice.ended());
+    }
+}
+
+fn release(voice: &mut Voice, decay: f32) {
+    voice.released = true;
+    voice.down = false;
+    voice.decay = decay;
+}
+
+/// The note to play a key from: nearest pitch first, then nearest dynamic.
+fn nearest(notes: &[Entries], key: u8, velocity: u8) -> Option<&Arc<TableNote>> {
+    let key = i32::from(key);
+    (0..PITCHES as i32).find_map(|distance| {
+        [key - distance, key + distance].into_iter().find_map(|pitch| {
+            let entries = notes.get(usize::try_from(pitch).ok()?)?;
+            entries.iter().flatten().min_by_key(|note| note.velocity.abs_diff(velocity))
+        })
+    })
+}
+
+fn play(voice: &mut Voice, left: &mut [f32], right: &mut [f32]) {
+    let note = &*voice.note;
+    let (loop_end, pass) = (note.loop_end as f64, (note.loop_end - note.loop_start) as f64);
+    for (l, r) in left.iter_mut().zip(right) {
+        if voice.ended() {
+            return;
+        }
+        let index = voice.at as usize;
+        let x = (voice.at - index as f64) as f32;
+        let before = note.frames[index.saturating_sub(1)];
+        let [here, next, after] = [note.frames[index], note.frames[index + 1], note.frames[index + 2]];
+        let gain = voice.level * voice.envelope * voice.edge;
+        *l += gain * hermite(before[0], here[0], next[0], after[0], x);
+        *r += gain * hermite(before[1], here[1], next[1], after[1], x);
+        voice.edge = (voice.edge + voice.edge_step).clamp(0.0, 1.0);
+        voice.envelope *= voice.decay;
+        voice.at += voice.step;
+        if voice.at >= loop_end {
+            voice.at -= pass;
+            voice.level *= note.loop_gain;
+        }
+    }
+}
+
+/// Catmull-Rom interpolation between `b` and `c`.
+#[inline]
+fn hermite(a: f32, b: f32, c: f32, d: f32, x: f32) -> f32 {
+    let c1 = 0.5 * (c - a);
+    let c2 = a - 2.5 * b + 2.0 * c - 0.5 * d;
+    let c3 = 0.5 * (d - a) + 1.5 * (b - c);
+    ((c3 * x + c2) * x + c1) * x + b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f32::consts::TAU;
+
+    fn tone(pitch: u8) -> Arc<TableNote> {
+        let hz = 440.0 * 2f32.powf((f32::from(pitch) - 69.0) / 12.0);
+        let wave: Vec<f32> = (0..120_000).map(|i| 0.25 * (TAU * hz * i as f32 / 48e3).sin()).collect();
+        Arc::new(TableNote::prepare(pitch, 96, &wave, &wave, 48_000).unwrap())
+    }
+
+    fn voices(parts: usize) -> Voices {
+        let mut voices = Voices::new();
+        let mut cast = Cast { parts, ..Cast::default() };
+        for part in 0..parts {
+            cast.range[part] = (30, 100);
+            cast.slot[part] = part as u8;
+        }
+        voices.bank(BankMessage::Cast(cast));
+        for slot in 0..parts as u8 {
+            voices.bank(BankMessage::Note { slot, note: tone(60) });
+        }
+        voices
+    }
+
+    fn block(voices: &mut Voices, frames: usize) -> [[Vec<f32>; 2]; MAX_PARTS] {
+        let mut parts = std::array::from_fn(|_| [vec![0.0; frames], vec![0.0; frames]]);
+        voices.render(0, frames, &mut parts);
+        parts
+    }
+
+    fn largest_step(x: &[f32]) -> f32 {
+        x.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn a_key_sounds_at_once_at_its_own_pitch() {
+        for key in [58u8, 60, 62] {
+            let mut voices = voices(1);
+            voices.note_on(key, 96, 0);
+            let heard = block(&mut voices, 48_000)[0][0].clone();
+            assert!(heard[..100].iter().any(|x| x.abs() > 0.01));
+            let ups = heard.windows(2).filter(|w| w[0] <= 0.0 && w[1] > 0.0).count() as f64;
+            let hz = 440.0 * 2f64.powf((f64::from(key) - 69.0) / 12.0);
+            assert!((ups - hz).abs() <= 1.5, "{key}: {ups} Hz for {hz}");
+        }
+    }
+
+    #[test]
+    fn a_voice_lasts_as_long_as_its_key_and_then_dies_without_a_click() {
+        let mut voices = voices(1);
+        voices.note_on(60, 96, 0);
+        let held = block(&mut voices, 480_000)[0][0].clone();
+        let largest = 0.25 * TAU * 262.0 / 48e3 * 1.1;
+        assert!(held[470_000..].iter().any(|x| x.abs() > 0.2), "it faded while held");
+        assert!(largest_step(&held) < largest, "{}", largest_step(&held));
+        voices.note_off(60);
+        let released = block(&mut voices, 48_000)[0][0].clone();
+        assert!(largest_step(&released) < largest);
+        assert_eq!(voices.count(), 0);
+    }
+
+    #[test]
+    fn the_pedal_holds_what_the_fingers_leave() {
+        let mut voices = voices(1);
+        voices.sustain(true);
+        voices.note_on(60, 96, 0);
+        voices.note_off(60);
+        assert!(block(&mut voices, 48_000)[0][0][47_000..].iter().any(|x| x.abs() > 0.2));
+        voices.sustain(false);
+        block(&mut voices, 48_000);
+        assert_eq!(voices.count(), 0);
+    }
+
+    #[test]
+    fn three_hundred_keys_leave_sixty_four_voices() {
+        let mut voices = voices(1);
+        for i in 0..300u32 {
+            voices.note_on((i % 128) as u8, 96, u64::from(i) / 150);
+            if i == 149 {
+                block(&mut voices, 1);
+            }
+        }
+        assert!(voices.count() <= POOL);
+        block(&mut voices, 4_800);
+        assert!(voices.count() <= MAX_VOICES);
+    }
+
+    #[test]
+    fn a_wrong_guess_moves_to_the_decided_part_without_a_click() {
+        let mut voices = voices(2);
+        voices.note_on(60, 96, 5);
+        let first = block(&mut voices, 480);
+        let (from, to) = if first[0][0].iter().any(|x| *x != 0.0) { (0, 1) } else { (1, 0) };
+        voices.decided(60, to as u8, 5);
+        let second = block(&mut voices, 4_800);
+        let mut sum: Vec<f32> = first[from][0].clone();
+        sum.extend(second[0][0].iter().zip(&second[1][0]).map(|(a, b)| a + b));
+        assert!(second[from][0][480..].iter().all(|x| *x == 0.0));
+        assert!(second[to][0][480..].iter().any(|x| x.abs() > 0.2));
+        assert!(largest_step(&sum) < 0.25 * TAU * 262.0 / 48e3 * 1.1 + 0.002, "{}", largest_step(&sum));
+    }
+
+    #[test]
+    fn a_stolen_voice_ends_without_a_click() {
+        let mut voices = voices(1);
+        for i in 0..MAX_VOICES as u64 {
+            voices.note_on(60, 1 + (i == 0) as u8 * 95, i);
+            block(&mut voices, 1);
+        }
+        let count = voices.count();
+        voices.note_on(61, 1, 1_000);
+        let heard = block(&mut voices, 2_400)[0][0].clone();
+        assert!(count >= MAX_VOICES);
+        assert!(largest_step(&heard) < 0.25 * TAU * 262.0 / 48e3 * 1.2 + 0.001, "{}", largest_step(&heard));
+    }
+}

@@ -1,0 +1,242 @@
+//! Plays finished segments at their place in time, on the audio thread.
+//!
+//! Promises that a sample sounds at its own stream time or not at all: what comes late is dropped. Where audio runs
+//! out it is faded within 5 ms before the gap, and faded in again where it resumes; a gap counts once.
+
+use super::MAX_PARTS;
+use super::message::Packet;
+use ringbuf::traits::{Consumer, Producer};
+use ringbuf::{HeapCons, HeapProd};
+use std::collections::VecDeque;
+
+/// Packets that may wait in the ring, and as many again beside it. Sync never has more than four under way.
+pub(super) const PACKETS: usize = 16;
+
+pub(super) struct StreamPlayer {
+    incoming: HeapCons<Box<Packet>>,
+    /// Played packets go back to the worker, which frees or refills them. Holds twice [`PACKETS`]: never full.
+    outgoing: HeapProd<Box<Packet>>,
+    /// Packets of the running stream in order of time; capacity [`PACKETS`], allocated once.
+    queue: VecDeque<Box<Packet>>,
+    /// Gain of the fades, 0 to 1.
+    gain: f32,
+    /// Change of `gain` per sample: 5 ms from 0 to 1.
+    step: f32,
+    in_gap: bool,
+}
+
+impl StreamPlayer {
+    pub fn new(incoming: HeapCons<Box<Packet>>, outgoing: HeapProd<Box<Packet>>) -> Self {
+        Self {
+            incoming,
+            outgoing,
+            queue: VecDeque::with_capacity(PACKETS),
+            gain: 1.0,
+            step: 1.0 / 240.0,
+            in_gap: false,
+        }
+    }
+
+    /// Begins a new stream at a host rate in Hz; audio of the old one is given back.
+    pub fn begin(&mut self, rate: u32) {
+        while let Some(packet) = self.queue.pop_front() {
+            self.give_back(packet);
+        }
+        self.gain = 1.0;
+        self.step = 200.0 / rate as f32;
+        self.in_gap = false;
+    }
+
+    fn give_back(&mut self, packet: Box<Packet>) {
+        // Both rings together hold every packet there is. Were it otherwise, leaking one beats freeing it here.
+        if let Err(packet) = self.outgoing.try_push(packet) {
+            std::mem::forget(packet);
+        }
+    }
+
+    /// Takes what has arrived; `from` is the next stream sample to be played.
+    pub fn receive(&mut self, epoch: u32, from: u64) {
+        while self.queue.front().is_some_and(|packet| packet.end() <= from) {
+            if let Some(packet) = self.queue.pop_front() {
+                self.give_back(packet);
+            }
+        }
+        while self.queue.len() < PACKETS {
+            let Some(packet) = self.incoming.try_pop() else { break };
+            if packet.epoch == epoch && packet.end() > from {
+                self.queue.push_back(packet);
+            } else {
+                self.give_back(packet);
+            }
+        }
+    }
+
+    /// Whether audio is there without a gap from `from` up to `to`.
+    pub fn has(&self, from: u64, to: u64) -> bool {
+        self.contiguous_end(from) >= to
+    }
+
+    fn contiguous_end(&self, from: u64) -> u64 {
+        self.queue.iter().fold(from, |end, packet| if packet.start <= end { end.max(packet.end()) } else { end })
+    }
+
+    /// Writes stream samples `start..start + frames` over the zeroed `parts` from `at` on. Returns how many gaps began.
+    /// With `hold` (offline) nothing is faded: what follows will be there when it is due.
+    pub fn render(
+        &mut self,
+        start: u64,
+        at: usize,
+        frames: usize,
+        hold: bool,
+        parts: &mut [[Vec<f32>; 2]; MAX_PARTS],
+    ) -> u64 {
+        let mut gaps = 0;
+        let mut done = 0;
+        let known_end = self.contiguous_end(start);
+        while done < frames {
+            let now = start + done as u64;
+            while self.queue.front().is_some_and(|packet| packet.end() <= now) {
+                if let Some(packet) = self.queue.pop_front() {
+                    self.give_back(packet);
+                }
+            }
+            let end = if now < known_end { known_end } else { self.contiguous_end(now) };
+            let (gain, step, in_gap) = (&mut self.gain, self.step, &mut self.in_gap);
+            let Some(packet) = self.queue.front() else {
+                gaps += u64::from(!std::mem::replace(in_gap, true));
+                *gain = 0.0;
+                break;
+            };
+            if packet.start > now {
+                gaps += u64::from(!std::mem::replace(in_gap, true));
+                *gain = 0.0;
+                done += (packet.start - now).min((frames - done) as u64) as usize;
+                continue;
+            }
+            *in_gap = false;
+            let from = (now - packet.start) as usize;
+            let count = (packet.frames - from).min(frames - done);
+            let fade = (1.0 / step) as u64;
+            // The last sample of this run is far from the end of what is known: no fade can begin in it.
+            let steady = *gain >= 1.0 && (hold || end - now > fade + count as u64);
+            let begin = *gain;
+            for (part, targets) in parts.iter_mut().enumerate() {
+                let Some(channels) = packet.part(part) else { continue };
+                for (target, source) in targets.iter_mut().zip([channels.0, channels.1]) {
+                    let target = &mut target[at + done..at + done + count];
+                    target.copy_from_slice(&source[from..from + count]);
+                    if !steady {
+                        fade_run(target, begin, step, end - now, hold);
+                    }
+                }
+            }
+            if !steady {
+                *gain = fade_run_gain(begin, step, count, end - now, hold);
+            }
+            done += count;
+        }
+        gaps
+    }
+}
+
+/// The gain of the next sample: down as fast as needed to reach 0 when `remaining` samples are played, else up.
+#[inline]
+fn next_gain(gain: f32, step: f32, remaining: u64, hold: bool) -> f32 {
+    let room = remaining.saturating_sub(1) as f32 * step;
+    let up = (gain + step).min(1.0);
+    if hold { up } else { up.min(room) }
+}
+
+fn fade_run(target: &mut [f32], mut gain: f32, step: f32, remaining: u64, hold: bool) {
+    for (i, sample) in target.iter_mut().enumerate() {
+        gain = next_gain(gain, step, remaining - i as u64, hold);
+        *sample *= gain;
+    }
+}
+
+fn fade_run_gain(mut gain: f32, step: f32, count: usize, remaining: u64, hold: bool) -> f32 {
+    for i in 0..count as u64 {
+        gain = next_gain(gain, step, remaining - i, hold);
+    }
+    gain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringbuf::HeapRb;
+    use ringbuf::traits::Split;
+
+    fn player() -> (StreamPlayer, HeapProd<Box<Packet>>, HeapCons<Box<Packet>>) {
+        let (to, incoming) = HeapRb::new(PACKETS).split();
+        let (outgoing, back) = HeapRb::new(2 * PACKETS).split();
+        (StreamPlayer::new(incoming, outgoing), to, back)
+    }
+
+    /// A packet whose first part is 1 everywhere.
+    fn ones(epoch: u32, start: u64, frames: usize) -> Box<Packet> {
+        let mut offsets = [None; MAX_PARTS];
+        offsets[0] = Some(0);
+        Box::new(Packet { epoch, start, frames, samples: vec![1.0; 2 * frames], offsets })
+    }
+
+    fn buffers(frames: usize) -> [[Vec<f32>; 2]; MAX_PARTS] {
+        std::array::from_fn(|_| [vec![0.0; frames], vec![0.0; frames]])
+    }
+
+    #[test]
+    fn audio_sounds_at_its_own_time_and_late_audio_is_dropped() {
+        let (mut player, mut to, _back) = player();
+        player.begin(48_000);
+        to.try_push(ones(1, 0, 1_000)).ok();
+        to.try_push(ones(0, 1_000, 1_000)).ok();
+        to.try_push(ones(1, 2_000, 1_000)).ok();
+        player.receive(1, 500);
+        let mut parts = buffers(3_000);
+        let gaps = player.render(500, 0, 2_500, true, &mut parts);
+        assert_eq!(gaps, 1);
+        let heard = &parts[0][0];
+        assert!(heard[..500].iter().all(|&x| x == 1.0));
+        assert!(heard[500..1_500].iter().all(|&x| x == 0.0));
+        assert!((heard[2_499] - 1.0).abs() < 1e-6 && heard[1_500] < 0.01);
+    }
+
+    #[test]
+    fn a_gap_is_faded_into_and_out_of_without_a_step() {
+        for block in [1, 7, 64, 5_000] {
+            let (mut player, mut to, _back) = player();
+            player.begin(48_000);
+            to.try_push(ones(1, 0, 1_000)).ok();
+            to.try_push(ones(1, 1_500, 1_000)).ok();
+            let mut heard = Vec::new();
+            let mut gaps = 0;
+            while heard.len() < 2_500 {
+                let frames = block.min(2_500 - heard.len());
+                let mut parts = buffers(frames);
+                player.receive(1, heard.len() as u64);
+                gaps += player.render(heard.len() as u64, 0, frames, false, &mut parts);
+                heard.extend_from_slice(&parts[0][0]);
+            }
+            let jump = heard.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+            assert!(jump <= 1.0 / 240.0 + 1e-5, "block {block}: a step of {jump}");
+            assert_eq!(gaps, 1, "block {block}");
+            assert_eq!(heard[700], 1.0);
+            assert_eq!(heard[1_200], 0.0);
+            assert_eq!(heard[2_000], 1.0);
+        }
+    }
+
+    #[test]
+    fn every_packet_goes_back() {
+        let (mut player, mut to, mut back) = player();
+        player.begin(48_000);
+        for k in 0..4 {
+            to.try_push(ones(1, k * 100, 100)).ok();
+        }
+        player.receive(1, 0);
+        player.render(0, 0, 250, true, &mut buffers(250));
+        player.begin(48_000);
+        player.receive(2, 0);
+        assert_eq!(std::iter::from_fn(|| back.try_pop()).count(), 4);
+    }
+}

@@ -1,0 +1,222 @@
+//! 48 kHz to the host rate, for all parts at once and for single notes; off the audio thread.
+
+use super::MAX_PARTS;
+use super::clock::MODEL_RATE;
+use super::loading::SEGMENT_SAMPLES;
+use super::message::Packet;
+use crate::synth::PartAudio;
+use rubato::audioadapter_buffers::direct::{SequentialSlice, SequentialSliceOfSlices};
+use rubato::{Async, FixedAsync, Indexing, Resampler, SincInterpolationParameters, WindowFunction};
+
+/// Length of the sinc at 48 kHz. Longer for lower host rates, whose cutoff is lower.
+const SINC: usize = 128;
+const CHANNELS: usize = 2 * MAX_PARTS;
+
+/// Resamples the segments of one stream. Sample `n` of what it gives belongs to time `n / rate` of the stream, within
+/// half a host sample: rubato's own delay is taken off.
+pub(super) struct HostResampler {
+    rate: u32,
+    /// `None` at 48 kHz.
+    inner: Option<Inner>,
+    /// Stream time of the next host sample.
+    position: u64,
+}
+
+struct Inner {
+    resampler: Async<f32>,
+    /// Delay that is still to be taken off.
+    skip: usize,
+    /// The part had sound in the segment before: its tail is still in the filter.
+    sounded: [bool; MAX_PARTS],
+    /// Left and right of every part, [`CHANNELS`] times the longest output; allocated once per stream.
+    scratch: Vec<f32>,
+}
+
+impl HostResampler {
+    /// Begins at segment `index` of a stream at a host rate in Hz.
+    pub fn new(rate: u32, index: i64) -> Result<Self, String> {
+        let start = index.max(0) as u64 * SEGMENT_SAMPLES as u64;
+        let position = (start * u64::from(rate) + MODEL_RATE / 2) / MODEL_RATE;
+        let inner = if u64::from(rate) == MODEL_RATE {
+            None
+        } else {
+            let resampler = sinc(rate, SEGMENT_SAMPLES, CHANNELS)?;
+            let skip = delay(rate);
+            let scratch = vec![0.0; CHANNELS * resampler.output_frames_max()];
+            Some(Inner { resampler, skip, sounded: [false; MAX_PARTS], scratch })
+        };
+        Ok(Self { rate, inner, position })
+    }
+
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Fills `packet` with a segment of [`SEGMENT_SAMPLES`] per part; parts that `audio` lacks are silent.
+    pub fn fill(&mut self, audio: &[PartAudio], packet: &mut Packet) -> Result<(), String> {
+        packet.offsets = [None; MAX_PARTS];
+        packet.samples.clear();
+        packet.start = self.position;
+        let sounds = |part: usize| audio.get(part).is_some_and(|audio| !is_silent(audio));
+        let Some(inner) = &mut self.inner else {
+            for (part, audio) in audio.iter().enumerate().take(MAX_PARTS).filter(|(part, _)| sounds(*part)) {
+                packet.offsets[part] = Some(packet.samples.len());
+                packet.samples.extend_from_slice(&audio.left);
+                packet.samples.extend_from_slice(&audio.right);
+            }
+            packet.frames = SEGMENT_SAMPLES;
+            self.position += SEGMENT_SAMPLES as u64;
+            return Ok(());
+        };
+        let silence = [0.0f32; SEGMENT_SAMPLES];
+        let mut input: [&[f32]; CHANNELS] = [&silence; CHANNELS];
+        let mut mask = vec![false; CHANNELS];
+        for part in 0..MAX_PARTS {
+            let now = sounds(part);
+            if now {
+                input[2 * part] = &audio[part].left;
+                input[2 * part + 1] = &audio[part].right;
+            }
+            // One silent segment still goes through, after which the filter holds zeros and may be skipped.
+            let active = now || inner.sounded[part];
+            mask[2 * part..2 * part + 2].fill(active);
+            inner.sounded[part] = now;
+        }
+        let room = inner.scratch.len() / CHANNELS;
+        let active: Vec<bool> = mask.iter().copied().step_by(2).collect();
+        let produced = {
+            let source = SequentialSliceOfSlices::new(&input, CHANNELS, SEGMENT_SAMPLES).map_err(|e| e.to_string())?;
+            let mut target = SequentialSlice::new_mut(&mut inner.scratch, CHANNELS, room).map_err(|e| e.to_string())?;
+            let indexing = Indexing::new().active_channels_mask(mask);
+            let (_, produced) = inner
+                .resampler
+                .process_into_buffer(&source, &mut target, Some(&indexing))
+                .map_err(|e| e.to_string())?;
+            produced
+        };
+        let skipped = inner.skip.min(produced);
+        inner.skip -= skipped;
+        packet.frames = produced - skipped;
+        for part in (0..MAX_PARTS).filter(|&part| active[part]) {
+            packet.offsets[part] = Some(packet.samples.len());
+            for channel in [2 * part, 2 * part + 1] {
+                packet.samples.extend_from_slice(&inner.scratch[channel * room + skipped..channel * room + produced]);
+            }
+        }
+        self.position += packet.frames as u64;
+        Ok(())
+    }
+}
+
+fn is_silent(audio: &PartAudio) -> bool {
+    audio.left.len() != SEGMENT_SAMPLES
+        || audio.right.len() != SEGMENT_SAMPLES
+        || audio.left.iter().chain(&audio.right).all(|x| *x == 0.0)
+}
+
+/// Length of the sinc for a host rate, in samples at 48 kHz: rubato works with multiples of 8.
+fn sinc_length(rate: u32) -> usize {
+    let ratio = f64::from(rate) / MODEL_RATE as f64;
+    ((SINC as f64 / ratio.min(1.0)).ceil() as usize).next_multiple_of(8)
+}
+
+/// Delay of a resampler in host samples: half the sinc, less the step that rubato takes before its first sample
+/// (its own `output_delay` leaves that out, and rounds down).
+fn delay(rate: u32) -> usize {
+    (sinc_length(rate) as f64 / 2.0 * f64::from(rate) / MODEL_RATE as f64).round() as usize - 1
+}
+
+fn sinc(rate: u32, chunk: usize, channels: usize) -> Result<Async<f32>, String> {
+    let ratio = f64::from(rate) / MODEL_RATE as f64;
+    let parameters = SincInterpolationParameters::new(sinc_length(rate), WindowFunction::BlackmanHarris2);
+    Async::new_sinc(ratio, 1.0, &parameters, chunk, channels, FixedAsync::Input).map_err(|e| e.to_string())
+}
+
+/// A single stereo sound at the host rate, from 48 kHz.
+pub(super) fn resample(audio: PartAudio, rate: u32) -> Result<PartAudio, String> {
+    if u64::from(rate) == MODEL_RATE {
+        return Ok(audio);
+    }
+    let frames = audio.left.len().min(audio.right.len());
+    let input = [&audio.left[..frames], &audio.right[..frames]];
+    let source = SequentialSliceOfSlices::new(&input, 2, frames).map_err(|e| e.to_string())?;
+    let mut resampler = sinc(rate, 4_800, 2)?;
+    let room = resampler.process_all_needed_output_len(frames);
+    let mut samples = vec![0.0; 2 * room];
+    let produced = {
+        let mut target = SequentialSlice::new_mut(&mut samples, 2, room).map_err(|e| e.to_string())?;
+        resampler.process_all_into_buffer(&source, &mut target, frames, None).map_err(|e| e.to_string())?.1
+    };
+    let right = samples[room..room + produced].to_vec();
+    samples.truncate(produced);
+    Ok(PartAudio { left: samples, right })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::TAU;
+
+    /// A segment of a 1 kHz sine in part 2, cosine on the right.
+    fn segment(index: usize) -> Vec<PartAudio> {
+        let wave = |shift: f64| {
+            let phase = |i: usize| TAU * 1_000.0 * (index * SEGMENT_SAMPLES + i) as f64 / 48e3 + shift;
+            (0..SEGMENT_SAMPLES).map(|i| phase(i).sin() as f32).collect()
+        };
+        vec![PartAudio::default(), PartAudio::default(), PartAudio { left: wave(0.0), right: wave(TAU / 4.0) }]
+    }
+
+    #[test]
+    fn every_rate_keeps_time_within_a_sample_over_many_segments() {
+        for rate in [8_000, 11_025, 22_050, 44_100, 44_101, 48_000, 88_200, 96_000, 176_400, 192_000] {
+            let mut resampler = HostResampler::new(rate, 0).unwrap();
+            let mut packet = Packet::default();
+            let mut end = 0;
+            for index in 0..10 {
+                resampler.fill(&segment(index), &mut packet).unwrap();
+                assert_eq!(packet.start, end, "{rate}: a segment does not follow its predecessor");
+                end = packet.end();
+                assert!(packet.part(0).is_none());
+                let (left, right) = packet.part(2).unwrap();
+                // Phase of the sine against its time, by quadrature, in host samples.
+                let (mut re, mut im) = (0.0, 0.0);
+                for (i, (&l, &r)) in left.iter().zip(right).enumerate().skip(if index == 0 { 1_000 } else { 0 }) {
+                    let ideal = TAU * 1_000.0 * (packet.start + i as u64) as f64 / f64::from(rate);
+                    re += f64::from(l) * ideal.sin() + f64::from(r) * ideal.cos();
+                    im += f64::from(l) * ideal.cos() - f64::from(r) * ideal.sin();
+                }
+                let off = im.atan2(re) / TAU / 1_000.0 * f64::from(rate);
+                assert!(off.abs() <= 0.55, "{rate}: segment {index} is off by {off} samples");
+                let level = re.hypot(im) / (left.len() as f64 - if index == 0 { 1_000.0 } else { 0.0 });
+                assert!((level - 1.0).abs() < 0.02, "{rate}: level {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_that_falls_silent_rings_out_and_is_then_skipped() {
+        let mut resampler = HostResampler::new(44_100, 0).unwrap();
+        let mut packet = Packet::default();
+        resampler.fill(&segment(0), &mut packet).unwrap();
+        resampler.fill(&[], &mut packet).unwrap();
+        let (left, _) = packet.part(2).unwrap();
+        assert!(left[0].abs() > 0.0 && left[1_000..].iter().all(|x| x.abs() < 1e-6));
+        resampler.fill(&[], &mut packet).unwrap();
+        assert!(packet.part(2).is_none());
+        resampler.fill(&segment(3), &mut packet).unwrap();
+        let (left, _) = packet.part(2).unwrap();
+        assert!(left[..20].iter().all(|x| x.abs() <= 1.1));
+    }
+
+    #[test]
+    fn a_single_note_keeps_its_onset_and_length() {
+        for rate in [8_000, 44_100, 96_000] {
+            let mut wave = vec![0.0f32; 48_000];
+            wave[12_000..].iter_mut().enumerate().for_each(|(i, x)| *x = (TAU * 500.0 * i as f64 / 48e3).sin() as f32);
+            let note = resample(PartAudio { left: wave.clone(), right: wave }, rate).unwrap();
+            assert!((note.left.len() as i64 - i64::from(rate)).abs() <= 1, "{rate}: {}", note.left.len());
+            let onset = note.left.iter().position(|x| x.abs() > 0.3).unwrap() as f64 / f64::from(rate);
+            assert!((onset - 0.25).abs() < 0.001, "{rate}: {onset}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A picture of the editor while the engine plays: `cargo run -p ripieno-plugin --example editor_png`.
+//!
+//! Writes `target/editor.png`. Nothing in it is posed: the example plays a cadence to a real engine, as a host that bounces
+//! would, and draws the editor from its telemetry, with a rasteriser of its own instead of a window.
+
+mod raster;
+
+use egui::epaint::ClippedPrimitive;
+use egui::{Context, Pos2, RawInput, Rect, ViewportId, vec2};
+use nice_plug::context::PluginApi;
+use nice_plug::context::gui::{GuiContextInner, ParamSetter};
+use nice_plug::params::internals::ParamPtr;
+use nice_plug::plugin::PluginState;
+use raster::Canvas;
+use ripieno::editor::{Scene, View, draw, theme};
+use ripieno::parameters::Parameters;
+use ripieno::shared::Shared;
+use ripieno_engine::stream::{AudioSide, Engine, EngineConfig, Event, EventKind, Mode, StatusKind, Telemetry};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::File;
+use std::io::BufWriter;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Points; what a new instance opens with.
+const SIZE: [f32; 2] = [1000.0, 640.0];
+/// Pixels per point.
+const SCALE: f32 = 2.0;
+const RATE: f64 = 48_000.0;
+/// Samples from picture to picture.
+const BLOCK: usize = 1600;
+/// Seconds played before the picture is taken.
+const SECONDS: f64 = 8.0;
+/// The longest wait for the models.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Beat it begins at, beats it lasts, MIDI key.
+type Written = (f64, f64, u8);
+
+/// A cadence with a suspension, soprano to bass, each with its velocity.
+const CADENCE: [(&[Written], u8); 4] = [
+    (
+        &[
+            (0.0, 1.0, 72),
+            (1.0, 0.5, 74),
+            (1.5, 0.5, 76),
+            (2.0, 1.0, 77),
+            (3.0, 1.0, 76),
+            (4.0, 1.0, 74),
+            (5.0, 1.0, 76),
+            (6.0, 1.0, 74),
+            (7.0, 1.0, 71),
+            (8.0, 4.0, 72),
+        ],
+        86,
+    ),
+    (&[(0.0, 2.0, 67), (2.0, 2.0, 69), (4.0, 1.0, 71), (5.0, 2.0, 67), (7.0, 1.0, 65), (8.0, 4.0, 64)], 74),
+    (
+        &[
+            (0.0, 1.0, 64),
+            (1.0, 1.0, 62),
+            (2.0, 2.0, 60),
+            (4.0, 1.0, 62),
+            (5.0, 1.0, 60),
+            (6.0, 1.0, 59),
+            (7.0, 1.0, 62),
+            (8.0, 4.0, 55),
+        ],
+        70,
+    ),
+    (
+        &[
+            (0.0, 1.0, 48),
+            (1.0, 1.0, 47),
+            (2.0, 1.0, 53),
+            (3.0, 1.0, 57),
+            (4.0, 1.0, 55),
+            (5.0, 1.0, 48),
+            (6.0, 2.0, 43),
+            (8.0, 4.0, 48),
+        ],
+        80,
+    ),
+];
+const SECONDS_PER_BEAT: f64 = 0.7;
+
+/// A host in which nothing is turned.
+struct Still;
+
+impl GuiContextInner for Still {
+    fn plugin_api(&self) -> PluginApi {
+        PluginApi::Clap
+    }
+    unsafe fn raw_begin_set_parameter(&self, _param: ParamPtr) {}
+    unsafe fn raw_set_parameter_normalized(&self, _param: ParamPtr, _normalized: f32) {}
+    unsafe fn raw_end_set_parameter(&self, _param: ParamPtr) {}
+    fn get_state(&self) -> PluginState {
+        PluginState { version: String::new(), params: BTreeMap::new(), fields: BTreeMap::new() }
+    }
+    fn set_state(&self, _state: PluginState) {}
+    fn request_restart(&self) {}
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut engine = Engine::start(EngineConfig::default());
+    let parameters = Parameters::default();
+    let shared = Shared::new(engine.control.clone(), Arc::clone(&engine.telemetry));
+    engine.control.set_mode(Mode::Sync);
+    engine.control.set_offline(true);
+    shared.apply(&parameters);
+    engine.audio.configure(RATE, BLOCK);
+    wait_for(&engine.telemetry, &mut engine.audio)?;
+
+    let mut picture = Picture::new();
+    let mut played = 0;
+    let mut events = events();
+    while (played as f64) < SECONDS * RATE {
+        while let Some((sample, kind)) = events.next_if(|(sample, _)| *sample < played + BLOCK) {
+            engine.audio.event(Event { offset: (sample - played) as u32, kind });
+        }
+        played += engine.audio.process(BLOCK);
+        picture.draw(&Scene::read(&shared, &parameters), &parameters, played as f64 / RATE);
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/editor.png");
+    picture.save(file)?;
+    println!("{file}");
+    Ok(())
+}
+
+/// Waits until notes will sound, or says why they never will.
+fn wait_for(telemetry: &Telemetry, audio: &mut AudioSide) -> Result<(), Box<dyn Error>> {
+    let begun = Instant::now();
+    while !telemetry.ready() {
+        let status = telemetry.status();
+        if status.kind == StatusKind::Failed || begun.elapsed() > PATIENCE {
+            return Err(status.sentence.into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    audio.reset();
+    Ok(())
+}
+
+/// The cadence as events, by sample.
+fn events() -> std::iter::Peekable<impl Iterator<Item = (usize, EventKind)>> {
+    let sample = |beat: f64| ((0.3 + beat * SECONDS_PER_BEAT) * RATE) as usize;
+    let mut events: Vec<_> = CADENCE
+        .iter()
+        .flat_map(|(notes, velocity)| notes.iter().map(move |note| (note, *velocity)))
+        .flat_map(|(&(beat, beats, key), velocity)| {
+            [
+                (sample(beat), EventKind::NoteOn { key, velocity }),
+                (sample(beat + beats) - 1, EventKind::NoteOff { key }),
+            ]
+        })
+        .collect();
+    events.sort_by_key(|(sample, _)| *sample);
+    events.into_iter().peekable()
+}
+
+/// The editor, drawn picture by picture; the last is painted.
+struct Picture {
+    context: Context,
+    view: View,
+    canvas: Canvas,
+    last: Vec<ClippedPrimitive>,
+}
+
+impl Picture {
+    fn new() -> Self {
+        let context = Context::default();
+        theme::install(&context);
+        let [width, height] = SIZE.map(|side| (side * SCALE) as usize);
+        Self { context, view: View::new("Ripieno"), canvas: Canvas::new(width, height), last: Vec::new() }
+    }
+
+    fn draw(&mut self, scene: &Scene, parameters: &Parameters, seconds: f64) {
+        let mut input = RawInput {
+            screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(SIZE[0], SIZE[1]))),
+            time: Some(seconds),
+            ..RawInput::default()
+        };
+        input.viewports.entry(ViewportId::ROOT).or_default().native_pixels_per_point = Some(SCALE);
+        let mut output = self.context.run_ui(input, |ui| {
+            draw(ui, &mut self.view, scene, parameters, &ParamSetter::new(&Still));
+        });
+        self.canvas.update(&output.textures_delta);
+        output.textures_delta.clear();
+        self.last = self.context.tessellate(output.shapes, SCALE);
+    }
+
+    fn save(mut self, file: &str) -> Result<(), Box<dyn Error>> {
+        self.canvas.paint(&self.last, SCALE);
+        let writer = BufWriter::new(File::create(file)?);
+        let mut encoder = png::Encoder::new(writer, self.canvas.width as u32, self.canvas.height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(png::Compression::High);
+        encoder.write_header()?.write_image_data(&self.canvas.rgb())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! The whole picture: where things lie, and what is remembered from one picture to the next.
+
+use super::panels;
+use super::roll::Roll;
+use super::scene::Scene;
+use super::theme;
+use crate::gains::linear;
+use crate::parameters::Parameters;
+use egui::{Rect, Ui, pos2};
+use nice_plug::prelude::ParamSetter;
+use ripieno_engine::stream::MAX_PARTS;
+
+/// Height of the line with the name and the mode.
+const HEADER: f32 = 32.0;
+/// Height of the status line.
+const FOOTER: f32 = 22.0;
+/// Width of the column of choices.
+const COLUMN: f32 = 288.0;
+/// How fast a meter falls, dB per second.
+const FALL_DB: f32 = 26.0;
+/// The quietest a meter shows, in dB.
+pub(super) const METER_FLOOR_DB: f32 = -54.0;
+
+/// What the editor remembers from picture to picture.
+pub struct View {
+    pub(super) title: &'static str,
+    pub(super) roll: Roll,
+    /// Level of each part's meter after its gain, in dB.
+    pub(super) meters: [f32; MAX_PARTS],
+}
+
+impl View {
+    /// An editor that has seen nothing yet, of the class with this name.
+    pub fn new(title: &'static str) -> Self {
+        Self { title, roll: Roll::default(), meters: [METER_FLOOR_DB; MAX_PARTS] }
+    }
+
+    fn follow(&mut self, scene: &Scene, parameters: &Parameters, seconds: f32) {
+        self.roll.follow(scene);
+        for ((meter, peak), part) in self.meters.iter_mut().zip(scene.peaks).zip(&parameters.controls.parts) {
+            let level = 20.0 * (peak * linear(part.gain.value())).max(1e-6).log10();
+            *meter = level.max(*meter - FALL_DB * seconds).clamp(METER_FLOOR_DB, 6.0);
+        }
+    }
+}
+
+/// Draws the editor into all of `ui`, and turns parameters through `setter`. Needs [`theme::install`] once before.
+pub fn draw(ui: &mut Ui, view: &mut View, scene: &Scene, parameters: &Parameters, setter: &ParamSetter) {
+    view.follow(scene, parameters, ui.input(|input| input.stable_dt).min(0.1));
+    let all = ui.ctx().content_rect();
+    ui.painter().rect_filled(all, 0.0, theme::BACKGROUND);
+    let inner = all.shrink(theme::GAP);
+
+    let header = Rect::from_min_size(inner.min, [inner.width(), HEADER].into());
+    let footer = Rect::from_min_max(pos2(inner.left(), inner.bottom() - FOOTER), inner.max);
+    let body = Rect::from_min_max(
+        pos2(inner.left(), header.bottom() + theme::GAP),
+        pos2(inner.right(), footer.top() - theme::GAP * 0.75),
+    );
+    let [left, right] = split_x(body, COLUMN);
+    let [choices, sound] = split_y(left, (left.height() - panels::SOUND_HEIGHT - theme::GAP).max(0.0));
+    let mixer_height = panels::mixer_height(parameters.shown_ensemble());
+    let [roll, mixer] = split_y(right, (right.height() - mixer_height - theme::GAP).max(0.0));
+
+    panels::header(ui, header, view.title, scene, parameters, setter);
+    panels::choices(ui, choices, parameters, setter);
+    panels::sound(ui, sound, parameters, setter);
+    view.roll.paint(ui.painter(), roll, scene, parameters.shown_ensemble());
+    panels::mixer(ui, mixer, &view.meters, parameters, setter);
+    panels::footer(ui, footer, scene);
+}
+
+fn split_x(rect: Rect, at: f32) -> [Rect; 2] {
+    let x = rect.left() + at;
+    [
+        Rect::from_min_max(rect.min, pos2(x, rect.bottom())),
+        Rect::from_min_max(pos2(x + theme::GAP, rect.top()), rect.max),
+    ]
+}
+
+fn split_y(rect: Rect, at: f32) -> [Rect; 2] {
+    let y = rect.top() + at;
+    [
+        Rect::from_min_max(rect.min, pos2(rect.right(), y)),
+        Rect::from_min_max(pos2(rect.left(), y + theme::GAP), rect.max),
+    ]
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::menu::{self, Named};
+    use crate::parameters::PlayMode;
+    use egui_kittest::Harness;
+    use egui_kittest::kittest::Queryable;
+    use nice_plug::context::PluginApi;
+    use nice_plug::context::gui::GuiContextInner;
+    use nice_plug::params::internals::ParamPtr;
+    use nice_plug::prelude::PluginState;
+    use ripieno_engine::stream::StatusKind;
+
+    /// A scene in which nothing happens.
+    pub fn quiet() -> Scene {
+        Scene {
+            kind: StatusKind::Ready,
+            sentence: "Ready.".into(),
+            progress: 1.0,
+            provider: "CPU".into(),
+            load: 0.4,
+            underruns: 0,
+            latency: 77_280,
+            sample_rate: 48_000.0,
+            now: 10.0,
+            peaks: [0.1; MAX_PARTS],
+            notes: Vec::new(),
+        }
+    }
+
+    /// A host that takes what it is told.
+    struct TestHost;
+
+    impl GuiContextInner for TestHost {
+        fn plugin_api(&self) -> PluginApi {
+            PluginApi::Clap
+        }
+        unsafe fn raw_begin_set_parameter(&self, _param: ParamPtr) {}
+        unsafe fn raw_set_parameter_normalized(&self, param: ParamPtr, normalized: f32) {
+            // SAFETY: the test's parameters outlive its harness.
+            unsafe { param._internal_set_normalized_value(normalized) };
+        }
+        unsafe fn raw_end_set_parameter(&self, _param: ParamPtr) {}
+        fn get_state(&self) -> PluginState {
+            unreachable!("the editor does not ask for the state")
+        }
+        fn set_state(&self, _state: PluginState) {}
+        fn request_restart(&self) {}
+    }
+
+    fn harness<'a>(parameters: &'a Parameters, scene: &'a Scene) -> Harness<'a> {
+        let mut view = View::new("Ripieno");
+        let builder = Harness::builder().with_size([1000.0, 640.0]).with_context_setup(theme::install);
+        let mut harness = builder.build_ui(move |ui| {
+            draw(ui, &mut view, scene, parameters, &ParamSetter::new(&TestHost));
+        });
+        harness.run_steps(3);
+        harness
+    }
+
+    #[test]
+    fn the_mode_is_chosen_by_a_click() {
+        let (parameters, scene) = (Parameters::default(), quiet());
+        let mut harness = harness(&parameters, &scene);
+        harness.get_by_label("Sync").click();
+        harness.run_steps(2);
+        assert_eq!(parameters.controls.mode.value(), PlayMode::Sync);
+    }
+
+    #[test]
+    fn a_performance_is_chosen_from_its_list() {
+        let (parameters, scene) = (Parameters::default(), quiet());
+        let mut harness = harness(&parameters, &scene);
+        let wanted = &menu::performances()[0];
+        harness.get_by_label("Performance list").click();
+        harness.run_steps(3);
+        harness.get_by_label(wanted.name()).click();
+        harness.run_steps(3);
+        assert_eq!(parameters.performance_id(), wanted.id());
+    }
+
+    #[test]
+    fn every_ensemble_and_every_size_can_be_drawn() {
+        let scene = quiet();
+        for index in 0..menu::ensembles().len() {
+            for size in [[820.0, 540.0], [1000.0, 640.0], [2400.0, 1400.0], [60.0, 40.0]] {
+                let parameters = Parameters::default();
+                // SAFETY: `parameters` lives.
+                unsafe {
+                    use nice_plug::params::InternalParamMut;
+                    parameters.controls.ensemble._internal_set_plain_value(index as i32);
+                }
+                let mut harness = harness(&parameters, &scene);
+                harness.set_size(size.into());
+                harness.run_steps(2);
+            }
+        }
+    }
+
+    #[test]
+    fn a_performance_that_is_not_installed_is_named() {
+        let scene = quiet();
+        let parameters = Parameters::default();
+        let fields = crate::saved::Saved::new("lost-players".into(), "solo".into(), [1000, 640]).to_fields();
+        nice_plug::prelude::Params::deserialize_fields(&parameters, &fields);
+        let harness = harness(&parameters, &scene);
+        assert!(harness.query_by_label_contains("lost-players").is_some());
+    }
+}

@@ -1,0 +1,324 @@
+//! What a project keeps of us, and what we make of a project that was not written by us.
+//!
+//! The framework keeps parameters by id and our own fields as JSON. [`filter`] sees a state before it is
+//! loaded: it turns ids of performances and ensembles into this version's indices, and replaces what is not ours.
+//! Bytes that are not even JSON never come this far; the framework refuses them and nothing changes.
+
+use crate::gains::{MAX_DB, SILENCE_DB};
+use crate::menu::{self, Named};
+use crate::parameters::{MAX_GUIDANCE, MAX_STEPS, MIN_GUIDANCE};
+use nice_plug::plugin::ParamValue;
+use nice_plug::prelude::PluginState;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version that this code writes.
+pub const VERSION: u32 = 1;
+/// The name of our one field in the state.
+const FIELD: &str = "ripieno";
+/// The name of the field by which [`filter`] tells [`Saved::from_fields`] why a state was refused. Never saved.
+const REFUSED: &str = "ripieno_refused";
+
+/// The editor's first size, logical points.
+pub const EDITOR_SIZE: [u16; 2] = [1000, 640];
+/// The editor's least size, logical points.
+pub const EDITOR_MIN_SIZE: [u16; 2] = [820, 540];
+/// The editor's greatest size, logical points: two 4K screens side by side.
+const EDITOR_MAX_SIZE: [u16; 2] = [7680, 4320];
+
+/// A size within what the editor can show.
+pub fn clamp_size(size: [u16; 2]) -> [u16; 2] {
+    [0, 1].map(|axis| size[axis].clamp(EDITOR_MIN_SIZE[axis], EDITOR_MAX_SIZE[axis]))
+}
+
+/// What is saved besides the parameters. The version is the first field, in the text as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    version: u32,
+    /// Id of the performance.
+    pub performance: String,
+    /// Id of the ensemble.
+    pub ensemble: String,
+    /// The editor's size in logical points.
+    #[serde(default = "default_size")]
+    pub editor: [u16; 2],
+}
+
+fn default_size() -> [u16; 2] {
+    EDITOR_SIZE
+}
+
+impl Saved {
+    /// What this version saves.
+    pub fn new(performance: String, ensemble: String, editor: [u16; 2]) -> Self {
+        Self { version: VERSION, performance, ensemble, editor }
+    }
+
+    /// The fields of a state.
+    pub fn to_fields(&self) -> BTreeMap<String, String> {
+        // A struct of strings and numbers always serialises.
+        serde_json::to_string(self).map(|text| BTreeMap::from([(FIELD.to_owned(), text)])).unwrap_or_default()
+    }
+
+    /// Reads the fields of a state that [`filter`] has seen: what it keeps, and a sentence if there is something to say.
+    pub fn from_fields(fields: &BTreeMap<String, String>) -> (Option<Self>, Option<String>) {
+        if let Some(reason) = fields.get(REFUSED) {
+            return (None, Some(reason.clone()));
+        }
+        match fields.get(FIELD).and_then(|text| serde_json::from_str::<Self>(text).ok()) {
+            Some(saved) if saved.version > VERSION => {
+                let sentence = "This project was saved by a newer Ripieno; what this one does not know is left out.";
+                (Some(saved), Some(sentence.into()))
+            }
+            saved => (saved, None),
+        }
+    }
+}
+
+/// Puts a state in order before it is loaded: known ids become indices, values come into range, and a state that is not
+/// ours is replaced by the defaults.
+pub fn filter(state: &mut PluginState) {
+    let ours = state.fields.get(FIELD).and_then(|text| serde_json::from_str::<Saved>(text).ok());
+    let Some(saved) = ours else {
+        state.params = defaults();
+        let sentence = "The saved settings could not be read, so Ripieno starts with its own.";
+        state.fields = BTreeMap::from([(REFUSED.to_owned(), sentence.to_owned())]);
+        return;
+    };
+    state.fields.remove(REFUSED);
+    let defaults = defaults();
+    state.params.retain(|id, value| match (defaults.get(id), value) {
+        (Some(ParamValue::I32(_)), ParamValue::I32(number)) => {
+            *number = (*number).clamp(0, greatest(id));
+            true
+        }
+        (Some(ParamValue::F32(_)), ParamValue::F32(number)) => {
+            let (min, max) = range(id);
+            *number = number.clamp(min, max);
+            number.is_finite()
+        }
+        (Some(ParamValue::String(_)), ParamValue::String(_)) => true,
+        // The pedal's place is under the foot: a project never opens with it down.
+        _ => false,
+    });
+    // What the state does not say is set to its default, not left as the last project had it.
+    for (id, value) in defaults {
+        state.params.entry(id).or_insert(value);
+    }
+    set_index(state, "performance", menu::performances(), &saved.performance);
+    set_index(state, "ensemble", menu::ensembles(), &saved.ensemble);
+}
+
+fn set_index<T: Named>(state: &mut PluginState, parameter: &str, entries: &[T], id: &str) {
+    if let Some(index) = entries.iter().position(|entry| entry.id() == id) {
+        state.params.insert(parameter.to_owned(), ParamValue::I32(index as i32));
+    }
+}
+
+/// Every parameter as a new instance has it.
+fn defaults() -> BTreeMap<String, ParamValue> {
+    let mut params = BTreeMap::from([
+        ("performance".to_owned(), ParamValue::I32(menu::default_performance())),
+        ("ensemble".to_owned(), ParamValue::I32(menu::default_ensemble())),
+        ("mode".to_owned(), ParamValue::String("live".to_owned())),
+        ("quality".to_owned(), ParamValue::I32(menu::DEFAULT_STEPS)),
+        ("guidance_notes".to_owned(), ParamValue::F32(menu::DEFAULT_GUIDANCE)),
+        ("guidance_performance".to_owned(), ParamValue::F32(menu::DEFAULT_GUIDANCE)),
+        ("sustain".to_owned(), ParamValue::Bool(false)),
+        ("gain".to_owned(), ParamValue::F32(0.0)),
+    ]);
+    params.extend((1..=ripieno_engine::stream::MAX_PARTS).map(|part| (format!("gain_{part}"), ParamValue::F32(0.0))));
+    params
+}
+
+/// The greatest value of a whole-numbered parameter.
+fn greatest(id: &str) -> i32 {
+    let last = |count: usize| count.saturating_sub(1) as i32;
+    match id {
+        "performance" => last(menu::performances().len()),
+        "ensemble" => last(menu::ensembles().len()),
+        _ => MAX_STEPS,
+    }
+}
+
+/// Least and greatest value of a continuous parameter.
+fn range(id: &str) -> (f32, f32) {
+    if id.starts_with("guidance") { (MIN_GUIDANCE, MAX_GUIDANCE) } else { (SILENCE_DB, MAX_DB) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameters::{Parameters, PlayMode};
+    use nice_plug::params::InternalParamMut;
+    use nice_plug::params::internals::ParamPtr;
+    use nice_plug::prelude::Params;
+
+    /// What the framework does with a project: saves it,
+    fn save(parameters: &Parameters) -> PluginState {
+        let value = |ptr| {
+            // SAFETY: the pointers come from `parameters`, which lives.
+            unsafe {
+                match ptr {
+                    ParamPtr::FloatParam(p) => ParamValue::F32((*p).value()),
+                    ParamPtr::IntParam(p) => ParamValue::I32((*p).value()),
+                    ParamPtr::BoolParam(p) => ParamValue::Bool((*p).value()),
+                    ParamPtr::EnumParam(p) => {
+                        use nice_plug::prelude::Param;
+                        ParamValue::String(if (*p).modulated_plain_value() == 0 { "live" } else { "sync" }.into())
+                    }
+                }
+            }
+        };
+        PluginState {
+            version: "0.1.0".into(),
+            params: parameters.param_map().into_iter().map(|(id, ptr, _)| (id, value(ptr))).collect(),
+            fields: parameters.serialize_fields(),
+        }
+    }
+
+    /// and loads it.
+    fn load(parameters: &Parameters, state: &mut PluginState) {
+        filter(state);
+        for (id, ptr, _) in parameters.param_map() {
+            // SAFETY: as above.
+            unsafe {
+                match (ptr, state.params.get(&id)) {
+                    (ParamPtr::FloatParam(p), Some(ParamValue::F32(v))) => (*p)._internal_set_plain_value(*v),
+                    (ParamPtr::IntParam(p), Some(ParamValue::I32(v))) => (*p)._internal_set_plain_value(*v),
+                    (ParamPtr::BoolParam(p), Some(ParamValue::Bool(v))) => (*p)._internal_set_plain_value(*v),
+                    (ParamPtr::EnumParam(p), Some(ParamValue::String(v))) => (*p).set_from_id(v),
+                    (_, value) => panic!("{id} is given {value:?}"),
+                };
+            }
+        }
+        parameters.deserialize_fields(&state.fields);
+    }
+
+    fn set(parameters: &Parameters, performance: i32, quality: i32, gain: f32) {
+        // SAFETY: as above.
+        unsafe {
+            parameters.controls.performance._internal_set_plain_value(performance);
+            parameters.controls.quality._internal_set_plain_value(quality);
+            parameters.controls.parts[3].gain._internal_set_plain_value(gain);
+            parameters.controls.sustain._internal_set_plain_value(true);
+        }
+    }
+
+    #[test]
+    fn every_parameter_has_a_default_for_states_that_lack_it() {
+        let ids: Vec<_> = Parameters::default().param_map().into_iter().map(|(id, ..)| id).collect();
+        let mut known: Vec<_> = defaults().into_keys().collect();
+        known.sort_by_key(|id| ids.iter().position(|other| other == id));
+        assert_eq!(ids, known);
+        let new = save(&Parameters::default());
+        assert_eq!(format!("{:?}", new.params), format!("{:?}", defaults()));
+    }
+
+    #[test]
+    fn a_state_comes_back_except_for_the_pedal() {
+        let before = Parameters::default();
+        set(&before, 5, 11, -13.5);
+        before.set_editor_size([1200, 700]);
+        let mut state = save(&before);
+        let after = Parameters::default();
+        let generation = after.wake.generation();
+        load(&after, &mut state);
+        assert_eq!(after.performance_id(), menu::performances()[5].id());
+        assert_eq!(after.controls.quality.value(), 11);
+        assert_eq!(after.controls.parts[3].gain.value(), -13.5);
+        assert!(!after.controls.sustain.value());
+        assert_eq!(after.editor_size(), [1200, 700]);
+        assert_eq!(after.notice(), None);
+        assert!(after.wake.generation() > generation, "neither activate nor reset runs after a load");
+    }
+
+    #[test]
+    fn the_version_is_the_first_thing_saved() {
+        let fields = Saved::new("a".into(), "b".into(), EDITOR_SIZE).to_fields();
+        assert!(fields[FIELD].starts_with("{\"version\":1,"), "{}", fields[FIELD]);
+    }
+
+    #[test]
+    fn ids_win_over_indices() {
+        let mut state = save(&Parameters::default());
+        state.params.insert("performance".into(), ParamValue::I32(0));
+        state.fields = Saved::new(menu::performances()[7].id().into(), "solo".into(), EDITOR_SIZE).to_fields();
+        let parameters = Parameters::default();
+        load(&parameters, &mut state);
+        assert_eq!(parameters.controls.performance.value(), 7);
+        assert_eq!(parameters.ensemble_id(), "solo");
+    }
+
+    #[test]
+    fn an_unknown_performance_keeps_its_name_until_another_is_chosen() {
+        let mut state = save(&Parameters::default());
+        state.fields = Saved::new("gamelan-pendopo".into(), "solo".into(), EDITOR_SIZE).to_fields();
+        let parameters = Parameters::default();
+        load(&parameters, &mut state);
+        assert_eq!(parameters.performance_id(), "gamelan-pendopo");
+        assert!(parameters.serialize_fields()[FIELD].contains("gamelan-pendopo"));
+
+        // Loaded and saved again it is still there,
+        let again = Parameters::default();
+        load(&again, &mut save(&parameters));
+        assert_eq!(again.performance.lost(again.controls.performance.value()).as_deref(), Some("gamelan-pendopo"));
+        // and the musician's choice replaces it.
+        set(&again, 0, 4, 0.0);
+        assert_eq!(again.performance_id(), menu::performances()[0].id());
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused_with_a_sentence_and_the_defaults() {
+        let foreign = [
+            BTreeMap::new(),
+            BTreeMap::from([(FIELD.to_owned(), "garbage".to_owned())]),
+            BTreeMap::from([(FIELD.to_owned(), "{\"version\":\"x\"}".to_owned())]),
+            BTreeMap::from([("other".to_owned(), "{}".to_owned())]),
+        ];
+        for fields in foreign {
+            let parameters = Parameters::default();
+            set(&parameters, 5, 11, -13.5);
+            let mut state = PluginState { version: String::new(), params: BTreeMap::new(), fields };
+            state.params.insert("quality".into(), ParamValue::String("x".into()));
+            load(&parameters, &mut state);
+            assert!(parameters.notice().is_some());
+            assert_eq!(parameters.controls.quality.value(), menu::DEFAULT_STEPS);
+            assert_eq!(parameters.controls.performance.value(), menu::default_performance());
+        }
+    }
+
+    #[test]
+    fn wild_values_come_into_range() {
+        let mut state = save(&Parameters::default());
+        for id in ["performance", "ensemble", "quality"] {
+            state.params.insert(id.into(), ParamValue::I32(i32::MAX));
+        }
+        for id in ["gain", "gain_8", "guidance_notes"] {
+            state.params.insert(id.into(), ParamValue::F32(1e30));
+        }
+        state.params.insert("guidance_performance".into(), ParamValue::F32(f32::NAN));
+        state.params.insert("mode".into(), ParamValue::String("backwards".into()));
+        state.params.insert("unknown".into(), ParamValue::Bool(true));
+        state.fields = Saved::new("x".into(), "y".into(), [u16::MAX, 0]).to_fields();
+        let parameters = Parameters::default();
+        load(&parameters, &mut state);
+        let controls = &parameters.controls;
+        assert_eq!(controls.performance.value() as usize, menu::performances().len() - 1);
+        assert_eq!(controls.quality.value(), MAX_STEPS);
+        assert_eq!(controls.gain.value(), MAX_DB);
+        assert_eq!(controls.guidance_performance.value(), menu::DEFAULT_GUIDANCE);
+        assert_eq!(controls.mode.value(), PlayMode::Live);
+        assert_eq!(parameters.editor_size(), [EDITOR_MAX_SIZE[0], EDITOR_MIN_SIZE[1]]);
+    }
+
+    #[test]
+    fn a_newer_project_loads_and_says_so() {
+        let mut state = save(&Parameters::default());
+        let text = state.fields[FIELD].replace("\"version\":1", "\"version\":99,\"weather\":\"fair\"");
+        state.fields.insert(FIELD.into(), text);
+        let parameters = Parameters::default();
+        load(&parameters, &mut state);
+        assert!(parameters.notice().is_some_and(|notice| notice.contains("newer")));
+    }
+}

@@ -13,7 +13,7 @@ use crate::stream::MAX_PARTS;
 const AGAIN: f64 = 20.0;
 /// Cost in nats of a part that takes one note at a time and still holds an earlier one. A legato player lets go after
 /// the next note has begun, so it is unlikely and not impossible. On the validation chorales 2 is worth 0.7 % of the
-/// notes when they are played as written and costs nothing when every note is held on for a tenth of a quarter; 6 costs.
+/// notes when they are played as written, and costs nothing when every note is held on for a tenth of a quarter.
 const BUSY: f64 = 2.0;
 
 const SETS: usize = 1 << MAX_PARTS;

@@ -6,8 +6,8 @@ const KEYS: usize = 128;
 
 /// Keys that are down and the parts that play them.
 ///
-/// A key struck again before it was released (two voices in unison, two tracks merged) is down once per note-on: releases
-/// come in the order of the strikes.
+/// A key struck again before it was released (two voices in unison, two tracks merged) is down once per note-on:
+/// releases come in the order of the strikes.
 pub(super) struct HeldNotes {
     /// Parts that hold each key, oldest first.
     keys: [Vec<u8>; KEYS],

@@ -79,8 +79,8 @@ impl Arranger {
 
     /// Gives out notes struck together: `out` becomes the part of each of `notes` (MIDI key, velocity), in their order.
     ///
-    /// Whoever calls gathers a chord for at most 10 ms. `beat` is the song's beat in quarters, from the host's clock; its
-    /// absolute value matters little, its place within the quarter more (models/arranger/README.md has the figures).
+    /// Whoever calls gathers a chord for at most 10 ms. `beat` is the song's beat in quarters, from the host's clock;
+    /// its absolute value matters little, its place within the quarter more (figures: models/arranger/README.md).
     /// Every note given out is held until [`Arranger::note_off`], so an offline caller must send note-offs too.
     pub fn chord(&mut self, notes: &[(u8, u8)], beat: f64, out: &mut Vec<usize>) {
         out.clear();

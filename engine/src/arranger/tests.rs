@@ -157,7 +157,7 @@ fn a_chord_is_given_out_within_the_time_it_is_gathered_in() {
     times.sort_unstable();
     let median = times[times.len() / 2];
     println!("a chord of four notes: {median:?} (median of {})", times.len());
-    // 10 ms is what a chord is gathered for; a busy machine may be ten times slower than the 0.3 ms of an idle one.
+    // 10 ms is what a chord is gathered for; a hundred times what an idle machine needs.
     assert!(median.as_millis() < 10);
 }
 

@@ -50,7 +50,10 @@ def load_best(folder: Path) -> tuple[Arranger, dict]:
 
 
 def train(data: Path, out: Path, minutes: float, resume: bool, changes: dict) -> dict:
-    """Trains until the recipe's last step or for `minutes` of processor time. Returns the checkpoint."""
+    """Trains until validation no longer improves, the recipe's last step, or for `minutes` of processor time.
+
+    Returns the checkpoint.
+    """
     config = yaml.safe_load(CONFIG.read_text()) | changes
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
@@ -114,6 +117,6 @@ def train(data: Path, out: Path, minutes: float, resume: bool, changes: dict) ->
                 },
                 path,
             )  # fmt: skip
-        if over:
-            break
+            if over or step + 1 - max(log, key=lambda line: line["valid"])["step"] >= config["patience"]:
+                break
     return torch.load(path, map_location="cpu", weights_only=False)

@@ -22,9 +22,7 @@ def alpha_bars() -> np.ndarray:
     return np.cumprod(1 - betas)
 
 
-def guided(
-    both: Tensor, no_notes: Tensor, no_performance: Tensor, notes: float, performance: float
-) -> Tensor:
+def guided(both: Tensor, no_notes: Tensor, no_performance: Tensor, notes: float, performance: float) -> Tensor:
     """Two-condition guidance: e(n,p) + (wn-1)(e(n,p)-e(0,p)) + (wp-1)(e(n,p)-e(n,0))."""
     return both + (notes - 1) * (both - no_notes) + (performance - 1) * (both - no_performance)
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from . import features as ft
-from .manifest import MANIFEST, write_model_entry, write_synth
+from .manifest import MANIFEST, read, write_model_entry, write_synth
 from .networks import MEL
 from .train import load_network
 
@@ -33,9 +33,7 @@ FRAMES = ["batch", "frames"]
 ROLL = tensor("roll", [*FRAMES, ft.PLANES, ft.KEYS], "f32", "note roll: onset, held, age, release per key")
 WHO = [
     tensor("instrument", ["batch"], "i64", "index in performances.toml"),
-    tensor(
-        "performance", ["batch"], "i64", "index in performances.toml; their number is the null performance"
-    ),
+    tensor("performance", ["batch"], "i64", "index in performances.toml; their number is the null performance"),
     tensor("notes_on", ["batch"], "f32", "1, or 0 to null the notes"),
 ]
 MEL_OUT = "natural log magnitude: mid bands, then side minus mid"
@@ -53,11 +51,7 @@ SIGNATURES = {
     ),
     "vocoder": (
         [tensor("mel", [*FRAMES, MEL], "f32", MEL_OUT), ROLL],
-        [
-            tensor(
-                "gains", [*FRAMES, 4, ft.BINS], "f32", "linear gain of E and Z1 in mid, of E and Z2 in side"
-            )
-        ],
+        [tensor("gains", [*FRAMES, 4, ft.BINS], "f32", "linear gain of E and Z1 in mid, of E and Z2 in side")],
     ),
 }
 
@@ -88,9 +82,7 @@ def halve(model: onnx.ModelProto) -> None:
             continue
         values, name = numpy_helper.to_array(weight), weight.name
         weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_fp16"))
-        casts.append(
-            helper.make_node("Cast", [f"{name}_fp16"], [name], to=TensorProto.FLOAT, name=f"{name}_cast")
-        )
+        casts.append(helper.make_node("Cast", [f"{name}_fp16"], [name], to=TensorProto.FLOAT, name=f"{name}_cast"))
     for i, node in enumerate(casts):
         model.graph.node.insert(i, node)
 
@@ -131,9 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="ripieno_training.export", description=__doc__)
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--only", nargs="*", default=list(SIGNATURES), choices=list(SIGNATURES))
-    parser.add_argument(
-        "--out", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml"
-    )
+    parser.add_argument("--out", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
     arguments = parser.parse_args()
     for name in arguments.only:
         state = torch.load(arguments.checkpoints / f"{name}.pt", map_location="cpu", weights_only=False)
@@ -149,14 +139,14 @@ def main() -> None:
         }
         inputs, outputs = SIGNATURES[name]
         count = sum(p.numel() for p in model.parameters())
-        command = (
-            f"python -m ripieno_training.train {name} && python -m ripieno_training.export --only {name}"
-        )
+        command = f"python -m ripieno_training.train {name} && python -m ripieno_training.export --only {name}"
         manifest = arguments.out / "manifest.toml"
         write_model_entry(name, file, LICENCE, command, count, inputs, outputs, figures, manifest)
         if name == "denoiser":
             deviation = [round(float(v), 5) for v in state["kept"]["residual_std"]]
-            write_synth({"residual_std": deviation}, manifest)
+            # Until `evaluate_synth` has measured which setting is nearest to recordings, the prior sounds alone.
+            undecided = {"default_steps": 0, "default_guidance_notes": 1.0, "default_guidance_performance": 1.0}
+            write_synth({**undecided, **read(manifest).get("synth", {}), "residual_std": deviation}, manifest)
         print(name, figures)
 
 

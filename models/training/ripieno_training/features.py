@@ -71,7 +71,7 @@ def stft(signal: np.ndarray, first_frame: int, frames: int) -> np.ndarray:
 
 
 def istft(spectrum: np.ndarray) -> np.ndarray:
-    """Overlap-add inverse of `stft`: [frames, BINS] -> [(frames - 1) * HOP + WINDOW] samples, from WINDOW/2 before frame 0."""
+    """Overlap-add inverse of `stft`: [frames, BINS] -> [(frames - 1) * HOP + WINDOW], from WINDOW/2 before frame 0."""
     frames = len(spectrum)
     turned = spectrum.copy()
     turned[:, 1::2] *= -1.0
@@ -129,9 +129,7 @@ def note_roll(notes: np.ndarray, first_frame: int, frames: int) -> np.ndarray:
         release = np.where((since > -0.5) & (since < RELEASE_END), release, 0.0)
         roll[:, 0, key] = np.maximum(roll[:, 0, key], triangle)
         # From its onset on, the latest note on a key owns the key's state.
-        roll[:, 1, key] = np.where(
-            begun, np.maximum(v * cover, roll[:, 1, key] * (1.0 - cover)), roll[:, 1, key]
-        )
+        roll[:, 1, key] = np.where(begun, np.maximum(v * cover, roll[:, 1, key] * (1.0 - cover)), roll[:, 1, key])
         roll[:, 2, key] = np.where(begun, age, roll[:, 2, key])
         roll[:, 3, key] = np.where(begun, release, roll[:, 3, key])
     return roll
@@ -146,7 +144,7 @@ def main_lobe(distance: np.ndarray) -> np.ndarray:
 
 @cache
 def harmonics(key: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frequencies [H] Hz of a key's harmonics up to mel_fmax, their 4 nearest bins [H, 4] and weights [H, 4] (1/h times lobe)."""
+    """Frequencies [H] Hz of a key's harmonics, their 4 nearest bins [H, 4] and weights [H, 4] (1/h times lobe)."""
     f0 = 440.0 * 2.0 ** ((key + LOW_KEY - 69) / 12.0)
     h = np.arange(1, int(RATES["mel_fmax"] / f0) + 1)
     position = h * f0 / BIN_HZ

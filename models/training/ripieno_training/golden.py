@@ -1,4 +1,4 @@
-"""`python -m ripieno_training.golden`: writes tests/golden/features.json, which holds Rust and Python to the same numbers."""
+"""`python -m ripieno_training.golden`: tests/golden/features.json, which holds Rust and Python to the same numbers."""
 
 import json
 from pathlib import Path

@@ -1,11 +1,11 @@
 """Writes models into `models/manifest.toml`, the one place that says what each file is."""
 
 import hashlib
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-import tomllib
 
 from .features import MODELS
 
@@ -35,7 +35,7 @@ def write_model_entry(
     figures: dict[str, Any],
     path: Path = MANIFEST,
 ) -> None:
-    """Adds or replaces the entry of a model. Inputs and outputs: dictionaries of name, shape, type (f32, i64) and unit."""
+    """Adds or replaces a model's entry. Inputs and outputs: dictionaries of name, shape, type (f32, i64), unit."""
     manifest = read(path)
     entry = {
         "name": name,
@@ -50,4 +50,13 @@ def write_model_entry(
     }
     models = [model for model in manifest.get("model", []) if model["name"] != name]
     manifest["model"] = sorted([*models, entry], key=lambda model: model["name"])
+    path.write_text(tomli_w.dumps(manifest))
+
+
+def write_figures(name: str, figures: dict[str, Any], path: Path = MANIFEST) -> None:
+    """Merges measured figures into the entry of a model."""
+    manifest = read(path)
+    for model in manifest["model"]:
+        if model["name"] == name:
+            model.setdefault("figures", {}).update(figures)
     path.write_text(tomli_w.dumps(manifest))

@@ -39,9 +39,7 @@ class Excitation(nn.Module):
 class Block(nn.Module):
     """x + MLP(FiLM(norm(depthwise(x)))); FiLM only where there is a condition."""
 
-    def __init__(
-        self, width: int, condition: int, kernel: int = 7, widen: int = 3, dilation: int = 1
-    ) -> None:
+    def __init__(self, width: int, condition: int, kernel: int = 7, widen: int = 3, dilation: int = 1) -> None:
         super().__init__()
         pad = dilation * (kernel // 2)
         self.mix = nn.Conv1d(width, width, kernel, padding=pad, groups=width, dilation=dilation)

@@ -1,7 +1,7 @@
 """`python -m ripieno_training.train {prior,denoiser,vocoder} --clips DIR --out DIR --minutes M [--resume]`.
 
-Each run is resumable: the newest checkpoint (weights, EMA, optimiser, step, seconds, configuration) is written every two
-minutes, atomically. The same command trains on a GPU when there is one, with larger batches.
+Each run is resumable: the newest checkpoint (weights, EMA, optimiser, step, seconds, configuration) is written every
+two minutes, atomically. The same command trains on a GPU when there is one, with larger batches.
 """
 
 import argparse
@@ -39,9 +39,7 @@ def network(name: str) -> nn.Module:
 def load_network(folder: Path, name: str) -> nn.Module:
     """The averaged weights of a checkpoint, ready to use."""
     model = network(name)
-    model.load_state_dict(
-        torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=False)["average"]
-    )
+    model.load_state_dict(torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=False)["average"])
     return model.eval()
 
 
@@ -75,11 +73,7 @@ class DenoiserLoss:
         x0 = torch.clamp((batch["mel"] - prior) / self.deviation, -8.0, 8.0)
         performance, notes_on = dropped(batch, config["drop"], null)
         # Few sampling steps lean on the noisiest times: they are drawn more often than the clean ones.
-        t = (
-            (torch.rand(len(x0), device=x0.device) ** config["time_power"] * STEPS)
-            .long()
-            .clamp(max=STEPS - 1)
-        )
+        t = (torch.rand(len(x0), device=x0.device) ** config["time_power"] * STEPS).long().clamp(max=STEPS - 1)
         bar = self.bars[t][:, None, None]
         noise = torch.randn_like(x0)
         x = bar.sqrt() * x0 + (1 - bar).sqrt() * noise
@@ -90,7 +84,7 @@ class DenoiserLoss:
 
 
 def synthesize(gains: Tensor, excitation: Tensor, noise: Tensor) -> Tensor:
-    """gains [B, F, 4, BINS], E [B, F, BINS], white-noise spectra [2, B, F, BINS] -> left and right [B, 2, (F - 1) * HOP + 1]."""
+    """gains [B, F, 4, BINS], E [B, F, BINS], noise spectra [2, B, F, BINS] -> left, right [B, 2, (F - 1) * HOP + 1]."""
     mid = gains[:, :, 0] * excitation + gains[:, :, 1] * noise[0]
     side = gains[:, :, 2] * excitation + gains[:, :, 3] * noise[1]
     spectrum = torch.stack([mid + side, mid - side], 1)
@@ -134,16 +128,12 @@ def magnitudes(signal: Tensor, size: int) -> Tensor:
 
 
 def spectral_distance(ours: Tensor, true: Tensor, windows: list[int]) -> Tensor:
-    """Multi-resolution STFT distance (Yamamoto et al. 2020): log-magnitude L1 plus spectral convergence; [N, samples]."""
+    """Multi-resolution STFT distance (Yamamoto et al. 2020): log-magnitude L1, spectral convergence; [N, samples]."""
     total = ours.new_zeros(())
     for size in windows:
         a, b = magnitudes(ours, size), magnitudes(true, size)
         convergence = (a - b).norm() / (b.norm() + 1e-3)
-        total = (
-            total
-            + (torch.log(a + 1e-5) - torch.log(b + 1e-5)).abs().mean()
-            + CONVERGENCE_WEIGHT * convergence
-        )
+        total = total + (torch.log(a + 1e-5) - torch.log(b + 1e-5)).abs().mean() + CONVERGENCE_WEIGHT * convergence
     return total / len(windows)
 
 
@@ -244,9 +234,7 @@ def train(arguments: argparse.Namespace) -> None:
         torch.manual_seed(1)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
             return float(
-                np.mean(
-                    [loss_of(average, to_tensors(pick(8), device), config, null).item() for _ in range(6)]
-                )
+                np.mean([loss_of(average, to_tensors(pick(8), device), config, null).item() for _ in range(6)])
             )
 
     while (elapsed := time.monotonic() - started) < limit:

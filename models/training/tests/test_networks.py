@@ -1,0 +1,135 @@
+"""Networks, schedule, sampler, vocoder synthesis and judges on small made-up inputs."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor
+
+from ripieno_training import features as ft
+from ripieno_training.diffusion import STEPS, alpha_bars, ddim, guided, times
+from ripieno_training.export import SIGNATURES, example, export
+from ripieno_training.listening import frechet_of_moments, stft_distance
+from ripieno_training.networks import MEL, Denoiser, Prior, Vocoder
+from ripieno_training.train import synthesize
+
+PERFORMANCES, INSTRUMENTS = 4, 6
+
+
+def small(name: str) -> torch.nn.Module:
+    """A network of the real shape, narrow, with weights everywhere (blocks start as identities otherwise)."""
+    torch.manual_seed(5)
+    model = {
+        "prior": lambda: Prior(PERFORMANCES, INSTRUMENTS, 32, 2),
+        "denoiser": lambda: Denoiser(PERFORMANCES, INSTRUMENTS, 32, 2),
+        "vocoder": lambda: Vocoder(32, 2),
+    }[name]()
+    for block in model.blocks:
+        torch.nn.init.normal_(block.narrow.weight, std=0.05)
+    return model.eval()
+
+
+def inputs(name: str, batch: int = 2, frames: int = 48) -> dict[str, Tensor]:
+    """Example inputs by name."""
+    names = [line["name"] for line in SIGNATURES[name][0]]
+    return dict(zip(names, example(name, batch, frames), strict=True))
+
+
+@pytest.mark.parametrize("name", ["prior", "denoiser", "vocoder"])
+def test_onnx_says_what_torch_says_for_any_batch_and_length(name: str, tmp_path) -> None:
+    model = small(name)
+    figures = export(model, name, tmp_path / f"{name}.onnx")
+    assert figures["largest_difference_from_fp32"] < 1e-3
+    session = onnxruntime.InferenceSession(str(tmp_path / f"{name}.onnx"))
+    for batch, frames in ((1, 2), (4, 130)):
+        feed = inputs(name, batch, frames)
+        [out] = session.run(None, {key: value.numpy() for key, value in feed.items()})
+        assert out.shape[:2] == (batch, frames) and np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("name", ["prior", "denoiser", "vocoder"])
+def test_a_place_in_the_stream_means_nothing(name: str) -> None:
+    model, feed = small(name), inputs(name, 1, 160)
+    part = {key: value[:, 40:] if value.ndim > 2 else value for key, value in feed.items()}
+    with torch.no_grad():
+        torch.testing.assert_close(model(*feed.values())[:, 100:], model(*part.values())[:, 60:], atol=1e-4, rtol=1e-4)
+
+
+def test_nulled_notes_are_not_seen() -> None:
+    prior, denoiser = small("prior"), small("denoiser")
+    with torch.no_grad():
+        feed = inputs("prior") | {"notes_on": torch.zeros(2)}
+        silent = feed | {"roll": torch.zeros_like(feed["roll"])}
+        torch.testing.assert_close(prior(**feed), prior(**silent))
+        feed = inputs("denoiser") | {"notes_on": torch.zeros(2)}
+        silent = feed | {"roll": torch.zeros_like(feed["roll"]), "prior": torch.randn(2, 48, MEL)}
+        torch.testing.assert_close(denoiser(**feed), denoiser(**silent))
+
+
+def test_the_schedule_has_the_published_values() -> None:
+    bars = alpha_bars()
+    golden = {0: 0.999958716, 250: 0.845887986, 499: 0.49384359, 750: 0.143178646, 999: 2.42876691e-9}
+    for t, value in golden.items():
+        assert bars[t] == pytest.approx(value, rel=1e-6)
+    assert times(4) == [999, 749, 500, 250]
+
+
+def test_guidance_has_the_published_value() -> None:
+    assert float(guided(torch.tensor(3.0), torch.tensor(1.0), torch.tensor(2.0), 1.25, 1.25)) == 3.75
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("steps", [1, 2, 8])
+def test_with_a_perfect_network_the_sampler_finds_the_truth(steps: int, eta: float) -> None:
+    torch.manual_seed(1)
+    truth, bars = torch.randn(1, 4, 3), alpha_bars()
+
+    def perfect(x: Tensor, t: int) -> Tensor:
+        a, s = float(np.sqrt(bars[t])), float(np.sqrt(1 - bars[t]))
+        return a * (x - a * truth) / s - s * truth
+
+    found = ddim(perfect, torch.randn_like(truth), steps, eta)
+    torch.testing.assert_close(found, truth, atol=1e-3, rtol=1e-3)
+    assert times(steps)[0] == STEPS - 1
+
+
+def test_the_harmonics_of_a_fresh_vocoder_already_have_the_level_of_its_mel() -> None:
+    frames = 60
+    roll = ft.note_roll(np.array([[-1.0, 5.0, 60, 127]]), 0, frames)
+    excitation = torch.from_numpy(ft.excitation_spectrum(roll, 0))[None]
+    with torch.no_grad():
+        mel = torch.cat(
+            [Vocoder(32, 1).excitation(torch.from_numpy(roll)[None]), torch.full((1, frames, 128), -9.0)], -1
+        )
+        torch.manual_seed(2)
+        gains = Vocoder(32, 1)(mel, torch.from_numpy(roll)[None])
+        audio = synthesize(gains, excitation, torch.zeros(2, 1, frames, ft.BINS))[0].numpy().mean(0)
+    true = np.sum([np.cos(2 * np.pi * 261.6256 * h * np.arange(len(audio)) / 48000) / h for h in range(1, 70)], 0)
+    middle = slice(5000, -5000)
+    level = 20 * np.log10(audio[middle].std() / true[middle].std())
+    assert abs(level) < 1.0
+
+
+def test_torch_synthesis_agrees_with_the_numpy_transform() -> None:
+    random = np.random.default_rng(4)
+    spectrum = random.normal(0, 0.1, (12, ft.BINS)) + 1j * random.normal(0, 0.1, (12, ft.BINS))
+    # A real signal has real ends.
+    spectrum[:, [0, -1]] = spectrum[:, [0, -1]].real
+    gains = torch.zeros(1, 12, 4, ft.BINS)
+    gains[:, :, 0] = 1.0
+    noise = torch.zeros(2, 1, 12, ft.BINS)
+    audio = synthesize(gains, torch.from_numpy(spectrum.astype(np.complex64))[None], noise)[0, 0].numpy()
+    half = ft.WINDOW // 2
+    np.testing.assert_allclose(audio, ft.istft(spectrum)[half : half + 11 * ft.HOP + 1], atol=1e-5)
+
+
+def test_frechet_distance_has_the_published_value() -> None:
+    first = np.array([0.0, 0.0]), np.array([[2.0, 0.5], [0.5, 1.0]])
+    second = np.array([1.0, 2.0]), np.array([[1.0, 0.2], [0.2, 3.0]])
+    assert frechet_of_moments(*first, *second) == pytest.approx(5.754386284536507, rel=1e-9)
+
+
+def test_a_signal_is_at_distance_zero_from_itself() -> None:
+    signal = np.random.default_rng(3).normal(0, 0.1, (2, 24000))
+    assert stft_distance(signal, signal) == 0.0
+    assert stft_distance(signal * 0.5, signal) > 0.3

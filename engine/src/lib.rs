@@ -1,7 +1,9 @@
 //! Everything of Ripieno that makes music; knows nothing of plug-ins or windows.
 
 pub mod arranger;
+pub mod draw;
 pub mod inference;
+pub mod render;
 pub mod score;
 pub mod stream;
 pub mod synth;

@@ -1,0 +1,50 @@
+//! `ripieno`: the command line.
+
+mod doctor;
+mod list;
+mod render;
+mod report;
+mod wav;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An ensemble answers: arrange, perform and render music with Ripieno's models.
+#[derive(Parser)]
+#[command(name = "ripieno", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Perform a MIDI file: separate it into parts and render them.
+    Render(render::Arguments),
+    /// List the performances: these players in this room.
+    Performances,
+    /// List the ensembles notes can be given out to.
+    Ensembles,
+    /// Look for ONNX Runtime and the models, and say what is wrong.
+    Doctor,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Render(arguments) => render::run(&arguments),
+        Command::Performances => list::performances(),
+        Command::Ensembles => list::ensembles(),
+        Command::Doctor => doctor::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ripieno: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything that ends a command: its text is what the user reads.
+type Failure = Box<dyn std::error::Error>;

@@ -1,0 +1,199 @@
+//! `ripieno render`.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ripieno_engine::arranger::Ensemble;
+use ripieno_engine::draw::{self, DrawnPart};
+use ripieno_engine::inference::{Locations, Models, Runtime};
+use ripieno_engine::render::{Parts, RenderOptions, Rendering, render};
+use ripieno_engine::score::Score;
+use ripieno_engine::score::midi::{self, WrittenPart};
+use ripieno_engine::synth::{Guidance, MAX_PARTS, SAMPLE_RATE, Synthesizer};
+
+use crate::{Failure, list, report, wav};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// MIDI file, type 0 or 1.
+    input: PathBuf,
+    /// Who plays, and where: see `ripieno performances`.
+    #[arg(long, default_value = "string-quartet-hall")]
+    performance: String,
+    /// Who the notes are given out to: see `ripieno ensembles`. Without it, the file's own tracks are the parts.
+    #[arg(long)]
+    ensemble: Option<String>,
+    /// The mix, a 24-bit WAV file at 48 kHz.
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Folder for one WAV file per part.
+    #[arg(long)]
+    stems: Option<PathBuf>,
+    /// The same seed gives the same bytes.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Denoiser steps per segment, 0 (the prior alone) to 250; without it, the number that measured best.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=250))]
+    steps: Option<u32>,
+    /// Guidance weight of the notes.
+    #[arg(long, value_parser = weight)]
+    guidance_notes: Option<f32>,
+    /// Guidance weight of the performance.
+    #[arg(long, value_parser = weight)]
+    guidance_performance: Option<f32>,
+    /// Processor threads of the networks.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: u32,
+    /// Picture of the sound: a spectrogram with the notes drawn over it.
+    #[arg(long)]
+    png: Option<PathBuf>,
+    /// Picture of the parts: a piano roll.
+    #[arg(long)]
+    roll: Option<PathBuf>,
+    /// The separated parts as a MIDI file.
+    #[arg(long)]
+    midi: Option<PathBuf>,
+    /// What was rendered, in numbers, as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn weight(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if (0.0..=10.0).contains(&value) { Ok(value) } else { Err("it is a number from 0 to 10".into()) }
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let score = midi::read(&arguments.input)?;
+    let ensemble = chosen_ensemble(arguments.ensemble.as_deref(), &score)?;
+    let locations = Locations::find()?;
+    let models = Models::load(Runtime::load(Some(&locations.runtime))?, &locations.models)?;
+    let mut synth = Synthesizer::new(&models, arguments.threads as usize)?;
+    let Some(performance) = synth.catalogue().find(&arguments.performance) else {
+        let ids: Vec<&str> = synth.catalogue().performances().iter().map(|p| p.id.as_str()).collect();
+        let known = list::known(&arguments.performance, &ids);
+        return Err(format!("there is no performance \"{}\": {known}", arguments.performance).into());
+    };
+    let defaults = models.manifest().synth.as_ref();
+    let or = |given: Option<f32>, default: Option<f32>| given.or(default).unwrap_or(1.0);
+    let options = RenderOptions {
+        performance,
+        parts: ensemble.map_or(Parts::Tracks, Parts::Ensemble),
+        seed: arguments.seed,
+        steps: arguments.steps.map_or_else(|| defaults.map_or(0, |d| d.default_steps), |steps| steps as usize),
+        guidance: Guidance {
+            notes: or(arguments.guidance_notes, defaults.map(|d| d.default_guidance_notes)),
+            performance: or(arguments.guidance_performance, defaults.map(|d| d.default_guidance_performance)),
+        },
+    };
+    check_writable(&arguments.output)?;
+    let rendering = perform(&score, &models, &mut synth, &options)?;
+    for notice in &rendering.notices {
+        eprintln!("note: {notice}");
+    }
+    write(arguments, &score, &rendering)
+}
+
+/// The ensemble asked for, or none where the file's tracks are the parts.
+fn chosen_ensemble(asked: Option<&str>, score: &Score) -> Result<Option<&'static Ensemble>, Failure> {
+    match asked {
+        Some("tracks") => Ok(None),
+        Some(id) => match Ensemble::find(id) {
+            Some(ensemble) => Ok(Some(ensemble)),
+            None => {
+                let ids: Vec<&str> = ["tracks"].into_iter().chain(Ensemble::all().iter().map(|e| e.id.as_str())).collect();
+                Err(format!("there is no ensemble \"{id}\": {}", list::known(id, &ids)).into())
+            }
+        },
+        None if score.tracks.len() <= MAX_PARTS => Ok(None),
+        None => Err(format!(
+            "the file has {} tracks with notes and at most {MAX_PARTS} parts can play. Name an ensemble with --ensemble.",
+            score.tracks.len()
+        )
+        .into()),
+    }
+}
+
+/// Minutes of rendering should not end at a folder that is not there.
+fn check_writable(path: &Path) -> Result<(), Failure> {
+    let part = wav::unfinished(path);
+    match std::fs::File::create(&part) {
+        Ok(_) => Ok(std::fs::remove_file(&part)?),
+        Err(error) => {
+            Err(format!("{} cannot be written: {error}. Choose a folder you may write to.", path.display()).into())
+        }
+    }
+}
+
+fn perform(
+    score: &Score,
+    models: &Models,
+    synth: &mut Synthesizer,
+    options: &RenderOptions<'_>,
+) -> Result<Rendering, Failure> {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let hears = Arc::clone(&cancelled);
+    ctrlc::set_handler(move || hears.store(true, Ordering::Relaxed))?;
+    let bar = ProgressBar::new(1000);
+    bar.set_style(ProgressStyle::with_template("performing [{bar:40}] {percent}% · {eta} left · {msg}")?);
+    let (started, seconds) = (std::time::Instant::now(), score.seconds());
+    let rendering = render(score, models, synth, options, &mut |share| {
+        bar.set_position((share * 1000.0) as u64);
+        let factor = started.elapsed().as_secs_f64() / (f64::from(share) * seconds).max(0.1);
+        bar.set_message(format!("{factor:.2} of real time"));
+        if cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.finish_and_clear();
+    Ok(rendering?)
+}
+
+fn write(arguments: &Arguments, score: &Score, rendering: &Rendering) -> Result<(), Failure> {
+    wav::write(&arguments.output, &rendering.mix)?;
+    println!("{}", arguments.output.display());
+    if let Some(folder) = &arguments.stems {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("{} cannot be made: {error}. Choose another folder.", folder.display()))?;
+        for (i, stem) in rendering.stems.iter().enumerate() {
+            let plain: String = stem
+                .name
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+                .collect();
+            let path = folder.join(format!("{}-{plain}.wav", i + 1));
+            wav::write(&path, &stem.audio)?;
+            println!("{}", path.display());
+        }
+    }
+    if let Some(path) = &arguments.midi {
+        let parts: Vec<WrittenPart<'_>> = rendering
+            .stems
+            .iter()
+            .map(|stem| WrittenPart { name: &stem.name, program: stem.program, notes: &stem.notes })
+            .collect();
+        midi::write_parts(path, &parts, &score.tempo)?;
+        println!("{}", path.display());
+    }
+    let drawn: Vec<DrawnPart<'_>> = rendering
+        .stems
+        .iter()
+        .map(|stem| DrawnPart { name: &stem.name, colour: stem.colour, notes: &stem.notes })
+        .collect();
+    if let Some(path) = &arguments.png {
+        draw::spectrogram(&rendering.mix.left, &rendering.mix.right, SAMPLE_RATE, &drawn, path)?;
+        println!("{}", path.display());
+    }
+    if let Some(path) = &arguments.roll {
+        draw::piano_roll(&drawn, score.seconds(), path)?;
+        println!("{}", path.display());
+    }
+    if let Some(path) = &arguments.json {
+        let report = report::of(rendering)?;
+        std::fs::write(path, format!("{report:#}\n"))
+            .map_err(|error| format!("{} cannot be written: {error}.", path.display()))?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}

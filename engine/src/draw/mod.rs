@@ -1,0 +1,25 @@
+//! Pictures of music: a part-coloured piano roll and a spectrogram with the notes drawn over it, as PNG files.
+//!
+//! Promises a picture for any notes and any sound, also for none; a file that cannot be written gives a [`DrawError`]
+//! whose text is a sentence. Runs wherever it is called, for tens of milliseconds; never on the audio thread.
+
+mod canvas;
+mod roll;
+mod spectrogram;
+
+pub use canvas::DrawError;
+pub use roll::piano_roll;
+pub use spectrogram::spectrogram;
+
+use crate::score::Note;
+
+/// One part as it is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct DrawnPart<'a> {
+    /// Its name in the legend.
+    pub name: &'a str,
+    /// Red, green, blue of its notes.
+    pub colour: [u8; 3],
+    /// Its notes; one that never ends is drawn to the end of the picture.
+    pub notes: &'a [Note],
+}

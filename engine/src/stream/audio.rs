@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const BLOCK_EVENTS: usize = 4096;
 /// Separated notes of one block; what is more waits for the next.
 const BLOCK_MIDI: usize = 4096;
-/// How long an offline block waits for its audio before it gives up and counts an underrun. Loading counts too.
+/// How long offline blocks of a stream wait in vain, loading included, before they wait no more: a host must end.
 const OFFLINE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the host's musician did.
@@ -110,6 +110,8 @@ pub struct AudioSide {
     /// Host samples between a note and its sound.
     latency: u64,
     time: StreamTime,
+    /// How long an offline block may wait; nothing once one has waited in vain.
+    patience: Duration,
     /// Stream time of the last event, for offline blocks that wait for its decision.
     last_event: u64,
     song: Song,
@@ -155,6 +157,7 @@ impl AudioSide {
             mode: Mode::default(),
             latency: 0,
             time: StreamTime::default(),
+            patience: OFFLINE_PATIENCE,
             last_event: 0,
             song: Song { beat: 0.0, tempo_bpm: 120.0, told: None },
         }
@@ -169,6 +172,7 @@ impl AudioSide {
             channel.resize(max_block, 0.0);
         }
         self.reset();
+        self.shared.settings_generation.fetch_add(1, Ordering::Release);
         self.shared.activations.fetch_add(1, Ordering::Release);
     }
 
@@ -190,6 +194,7 @@ impl AudioSide {
         self.last_event = 0;
         self.end_sounding = true;
         self.overflowed = false;
+        self.patience = OFFLINE_PATIENCE;
     }
 
     /// Adds an event to the next block. Events come in order; one that comes earlier than its
@@ -334,9 +339,7 @@ impl AudioSide {
             return true;
         }
         let begun = Instant::now();
-        while self.shared.offline.load(Ordering::Acquire)
-            && !self.shared.stopping()
-            && begun.elapsed() < OFFLINE_PATIENCE
+        while self.shared.offline.load(Ordering::Acquire) && !self.shared.stopping() && begun.elapsed() < self.patience
         {
             self.links.conductor.unpark();
             std::thread::park_timeout(Duration::from_micros(200));
@@ -368,7 +371,11 @@ impl AudioSide {
                     heard && self.shared.table_complete()
                 }
             };
-            if there || self.shared.stopping() || begun.elapsed() > OFFLINE_PATIENCE {
+            if there || self.shared.stopping() {
+                return;
+            }
+            if begun.elapsed() > self.patience {
+                self.patience = Duration::ZERO;
                 return;
             }
             self.links.conductor.unpark();

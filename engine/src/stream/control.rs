@@ -84,7 +84,9 @@ impl Control {
     /// Sets the mode. The audio thread takes it up at its next block and begins a new stream;
     /// tell the host the new [`latency_samples`](Self::latency_samples).
     pub fn set_mode(&self, mode: Mode) {
-        self.shared.mode.store(mode.bits(), Ordering::Release);
+        if self.shared.mode.swap(mode.bits(), Ordering::AcqRel) != mode.bits() {
+            self.shared.settings_generation.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// The mode that was set last.
@@ -106,7 +108,6 @@ impl Control {
 
     fn change(&self, f: impl FnOnce(&mut Settings)) {
         f(&mut self.shared.settings.lock());
-        self.shared.table_complete.store(false, Ordering::Release);
         self.shared.settings_generation.fetch_add(1, Ordering::Release);
     }
 }

@@ -68,6 +68,7 @@ pub(super) enum LoadState {
 /// What the threads of one engine share. The audio thread touches its atomics alone.
 pub(super) struct Shared {
     pub settings: Mutex<Settings>,
+    /// Counted up by every change of settings, mode or host rate.
     pub settings_generation: AtomicU64,
     pub mode: AtomicU8,
     pub offline: AtomicBool,
@@ -85,8 +86,8 @@ pub(super) struct Shared {
     load_state: AtomicU8,
     /// What the models gave, once they are loaded.
     pub loaded: Mutex<Option<Arc<Loaded>>>,
-    /// Whether the table of single notes is complete for the settings as they are.
-    pub table_complete: AtomicBool,
+    /// The generation of settings for which the table of single notes was last complete.
+    pub table_complete_for: AtomicU64,
     /// Every single note that the audio thread may hold, so that it never drops the last reference.
     pub table_notes: Mutex<Vec<Arc<TableNote>>>,
     pub telemetry: Arc<Telemetry>,
@@ -107,7 +108,7 @@ impl Shared {
             stop: AtomicBool::new(false),
             load_state: AtomicU8::new(LoadState::Waiting as u8),
             loaded: Mutex::new(None),
-            table_complete: AtomicBool::new(false),
+            table_complete_for: AtomicU64::new(u64::MAX),
             table_notes: Mutex::new(Vec::new()),
             telemetry,
         }
@@ -126,7 +127,8 @@ impl Shared {
     }
 
     pub fn table_complete(&self) -> bool {
-        self.table_complete.load(Ordering::Acquire)
+        let generation = self.settings_generation.load(Ordering::Acquire);
+        self.table_complete_for.load(Ordering::Acquire) == generation
     }
 
     pub fn stopping(&self) -> bool {

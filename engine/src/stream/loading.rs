@@ -20,7 +20,7 @@ pub(super) trait Renderer: Send {
     /// Renders the new frames of a segment: [`SEGMENT_SAMPLES`] at 48 kHz for every part in `out`.
     /// Returns how many parts had to be computed.
     fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<usize, String>;
-    /// Renders a single note of an instrument that is held throughout, stereo at 48 kHz.
+    /// Renders a single note of an instrument, stereo at 48 kHz.
     fn note(&mut self, note: SingleNote) -> Result<PartAudio, String>;
 }
 
@@ -31,6 +31,8 @@ pub(super) struct SingleNote {
     pub instrument: usize,
     pub pitch: u8,
     pub velocity: u8,
+    /// How long it is held, and how much of it is rendered.
+    pub held: f64,
     pub seconds: f64,
     pub steps: usize,
 }
@@ -132,8 +134,8 @@ impl Renderer for ModelRenderer {
     }
 
     fn note(&mut self, note: SingleNote) -> Result<PartAudio, String> {
-        let SingleNote { performance, instrument, pitch, velocity, seconds, steps } = note;
-        // Held past the end: the voice has its own release. The seed is fixed, so that a table is the same every time.
+        let SingleNote { performance, instrument, pitch, velocity, held, seconds, steps } = note;
+        // The seed is fixed, so that a table is the same every time.
         let request = SegmentRequest {
             index: 0,
             performance,
@@ -142,7 +144,7 @@ impl Renderer for ModelRenderer {
             seed: 0,
             parts: &[],
         };
-        let note = Note { onset: ONSET, end: f64::INFINITY, pitch, velocity };
+        let note = Note { onset: ONSET, end: ONSET + held, pitch, velocity };
         self.synthesizer.render_note(&request, instrument, note, seconds + ONSET).map_err(|e| sentence(&e))
     }
 }

@@ -8,7 +8,7 @@ use super::MAX_PARTS;
 use super::clock::{self, HOP_FRAMES, Mode};
 use super::conductor::is_newer;
 use super::engine::{LoadState, Shared, Worker};
-use super::instant::{NOTE_SECONDS, NotePlan, TableNote, plan};
+use super::instant::{HELD_SECONDS, NOTE_SECONDS, NotePlan, TableNote, plan};
 use super::loading::{Cast, Loaded, Loader, Renderer, SingleNote, cast};
 use super::message::{self, BankMessage, Packet, SegmentJob};
 use super::resample::{HostResampler, resample};
@@ -50,7 +50,7 @@ pub(super) struct SynthWorker {
     /// Epoch and index that continue the stream as it is.
     next: Option<(u32, i64)>,
     resampler: Option<HostResampler>,
-    /// Audio of the segment under way at 48 kHz, [`SEGMENT_SAMPLES`] per part.
+    /// Audio of the segment under way at 48 kHz, one hop per part.
     audio: Vec<PartAudio>,
     /// The segment under way, for a silent packet should rendering it panic.
     under_way: Option<SegmentJob>,
@@ -133,10 +133,8 @@ impl SynthWorker {
             // In Sync the table stays as far as it is: back in Live its voices are there at once.
             self.table.follow(cast, loaded, rate);
         }
-        let complete = self.table.complete();
-        self.shared.table_complete.store(complete, Ordering::Release);
-        if self.shared.settings_generation.load(Ordering::Acquire) != generation {
-            self.shared.table_complete.store(false, Ordering::Release);
+        if self.live && self.table.complete() {
+            self.shared.table_complete_for.store(generation, Ordering::Release);
         }
         let telemetry = &self.shared.telemetry;
         telemetry.ready.store(!self.live || self.table.playable(), Ordering::Release);
@@ -257,6 +255,7 @@ impl SynthWorker {
             instrument: key.instrument,
             pitch: key.pitch,
             velocity: key.velocity,
+            held: HELD_SECONDS,
             seconds: NOTE_SECONDS,
             steps: key.steps,
         };
@@ -264,7 +263,8 @@ impl SynthWorker {
         let audio = self.renderer.as_mut()?.note(single).and_then(|audio| resample(audio, key.rate));
         match audio {
             Ok(audio) => {
-                let note = TableNote::prepare(key.pitch, key.velocity, &audio.left, &audio.right, key.rate)?;
+                let note =
+                    TableNote::prepare(key.pitch, key.velocity, &audio.left, &audio.right, key.rate, HELD_SECONDS)?;
                 let note = Arc::new(note);
                 if key.models != 0 {
                     let mut notes = NOTES.lock();

@@ -6,5 +6,5 @@
 mod table;
 mod voices;
 
-pub(super) use table::{NOTE_SECONDS, NotePlan, TableNote, plan};
+pub(super) use table::{HELD_SECONDS, NOTE_SECONDS, NotePlan, TableNote, plan};
 pub(super) use voices::Voices;

@@ -69,8 +69,6 @@ pub struct Voices {
     /// Pitch of each part's last note.
     last: [f32; MAX_PARTS],
     pedal: bool,
-    /// -60 dB in 0.4 s, per sample.
-    release: f32,
     /// 8 ms from 1 to 0, per sample.
     edge: f32,
 }
@@ -84,7 +82,6 @@ impl Voices {
             cast: Cast::default(),
             last: [60.0; MAX_PARTS],
             pedal: false,
-            release: 1.0,
             edge: 1.0,
         };
         voices.begin(48_000);
@@ -95,7 +92,6 @@ impl Voices {
     pub fn begin(&mut self, rate: u32) {
         self.voices.clear();
         self.pedal = false;
-        self.release = 0.001f32.powf(1.0 / (0.4 * rate as f32));
         self.edge = 1.0 / (0.008 * rate as f32);
         self.forget();
     }
@@ -137,7 +133,7 @@ impl Voices {
         for voice in &mut self.voices {
             // A key struck again releases its own note: the hammer or bow is needed anew.
             if voice.key == key && !voice.released && !voice.ending() {
-                release(voice, self.release);
+                release(voice);
             }
         }
         let part = self.guess(key);
@@ -150,7 +146,7 @@ impl Voices {
             if voice.key == key && voice.down {
                 voice.down = false;
                 if !self.pedal {
-                    release(voice, self.release);
+                    release(voice);
                 }
             }
         }
@@ -161,7 +157,7 @@ impl Voices {
         if !down {
             for voice in &mut self.voices {
                 if !voice.down {
-                    release(voice, self.release);
+                    release(voice);
                 }
             }
         }
@@ -194,7 +190,7 @@ impl Voices {
         {
             moved.down = down;
             if released {
-                release(moved, self.release);
+                release(moved);
             }
         }
     }
@@ -277,10 +273,10 @@ impl Voices {
     }
 }
 
-fn release(voice: &mut Voice, decay: f32) {
+fn release(voice: &mut Voice) {
     voice.released = true;
     voice.down = false;
-    voice.decay = decay;
+    voice.decay = voice.note.release;
 }
 
 /// The note to play a key from: nearest pitch first, then nearest dynamic.
@@ -335,7 +331,7 @@ mod tests {
     fn tone(pitch: u8) -> Arc<TableNote> {
         let hz = 440.0 * 2f32.powf((f32::from(pitch) - 69.0) / 12.0);
         let wave: Vec<f32> = (0..120_000).map(|i| 0.25 * (TAU * hz * i as f32 / 48e3).sin()).collect();
-        Arc::new(TableNote::prepare(pitch, 96, &wave, &wave, 48_000).unwrap())
+        Arc::new(TableNote::prepare(pitch, 96, &wave, &wave, 48_000, 2.5).unwrap())
     }
 
     fn voices(parts: usize) -> Voices {

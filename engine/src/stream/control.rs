@@ -29,8 +29,8 @@ impl Default for Settings {
             ensemble: "string-quartet".into(),
             seed: 0,
             steps: 4,
-            guidance_notes: 1.25,
-            guidance_performance: 1.25,
+            guidance_notes: 1.0,
+            guidance_performance: 1.0,
         }
     }
 }

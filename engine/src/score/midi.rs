@@ -1,4 +1,6 @@
 //! MIDI files, by `midly`: types 0 and 1, tempo changes, sustain pedal, SMPTE time; drums are left out.
+//!
+//! Time and memory are bounded by the size of the file, which is bounded too: no bytes make reading hang or panic.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,15 +8,22 @@ use std::path::{Path, PathBuf};
 use midly::num::{u4, u7, u15, u24, u28};
 use midly::{Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
 
-use super::pedal::Keyboard;
+use super::pedal::{Keyboard, Pedal};
 use super::{Note, Score, ScoreNote, TempoMap, Track};
 
 /// General MIDI's percussion channel, 0-based.
 const DRUMS: u8 = 9;
+/// Controllers.
+const SUSTAIN: u8 = 64;
+const SOUND_OFF: u8 = 120;
+const RESET_CONTROLLERS: u8 = 121;
+const NOTES_OFF: u8 = 123;
+/// Letters of a track's name that are kept.
+const LONGEST_NAME: usize = 80;
 /// A file may have this many notes: an hour of the densest orchestra is a tenth of it.
 const MOST_NOTES: usize = 1_000_000;
-/// A file may be this large, in bytes.
-const MOST_BYTES: u64 = 64 << 20;
+/// A file may be this large, in bytes: five million events, which take 200 MB while they are read.
+const MOST_BYTES: u64 = 16 << 20;
 /// A piece may be this long: what a broken delta time claims is days.
 const MOST_SECONDS: f64 = 6.0 * 3600.0;
 /// Resolution of files we write, ticks per quarter note.
@@ -44,6 +53,12 @@ pub enum ScoreError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The end is missing.
+    #[error("{path} ends in the middle of a track: it was not copied or saved to its end. Copy or export it again.")]
+    Truncated {
+        /// The file.
+        path: PathBuf,
     },
     /// Nothing to play.
     #[error("{path} has no notes{but}. Give a file with at least one note.")]
@@ -92,31 +107,40 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
         Ok(smf) => smf,
         Err(error) => return Err(ScoreError::NotMidi { path, reason: error.to_string() }),
     };
+    if is_truncated(bytes) {
+        return Err(ScoreError::Truncated { path });
+    }
     let clock = match Clock::new(&smf) {
         Ok(clock) => clock,
         Err(reason) => return Err(ScoreError::NotMidi { path, reason }),
     };
+    let pedals = Pedals::of(&smf);
     let mut score = Score { tempo: clock.tempo.clone(), ..Score::default() };
     let (mut drums, mut unended) = (0usize, 0usize);
     for events in &smf.tracks {
         let mut part = Part::default();
         part.follow(events);
         drums += part.drums;
-        let number = score.tracks.len();
-        let before = score.notes.len();
-        for (channel, keyboard) in part.keyboards {
-            unended += keyboard.unended;
-            score.notes.extend(keyboard.notes.iter().map(|&(onset, end, pitch, velocity)| {
-                let (onset, beat) = clock.at(onset);
-                let note = Note { onset, end: clock.at(end).0, pitch, velocity };
-                ScoreNote { note, beat, track: number, channel }
-            }));
-        }
-        if score.notes.len() > before {
-            score.tracks.push(part.track);
-        }
-        if score.notes.len() > MOST_NOTES {
-            return Err(ScoreError::TooLarge { path, reason: format!("more than {MOST_NOTES} notes") });
+        unended += part.keyboards.values().map(|keyboard| keyboard.unended).sum::<usize>();
+        // All of a type 0 file is in one track; its parts are its channels.
+        let by_channel = smf.header.format == Format::SingleTrack;
+        for (track, channels) in part.tracks(by_channel) {
+            let number = score.tracks.len();
+            let before = score.notes.len();
+            for (channel, keyboard) in channels {
+                score.notes.extend(keyboard.sustained(pedals.of_channel(channel)).iter().map(|played| {
+                    let (onset, beat) = clock.at(played.onset);
+                    let end = clock.at(played.end).0;
+                    let note = Note { onset, end, pitch: played.key, velocity: played.velocity };
+                    ScoreNote { note, beat, track: number, channel }
+                }));
+            }
+            if score.notes.len() > before {
+                score.tracks.push(track);
+            }
+            if score.notes.len() > MOST_NOTES {
+                return Err(ScoreError::TooLarge { path, reason: format!("more than {MOST_NOTES} notes") });
+            }
         }
     }
     if score.notes.is_empty() {
@@ -137,7 +161,66 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
     if unended > 0 {
         score.notices.push(format!("{unended} notes were never ended; they end with their track."));
     }
+    if smf.header.format == Format::Sequential && score.tracks.len() > 1 {
+        score
+            .notices
+            .push(format!("The file is a list of {} patterns (type 2); they play at once.", score.tracks.len()));
+    }
     Ok(score)
+}
+
+/// Whether the last chunk of a file claims more bytes than there are. `midly` reads what is left, and so would play half
+/// a piece as if it were whole.
+fn is_truncated(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some((&[a, b, c, d, e, f, g, h], body)) = rest.split_first_chunk() {
+        // After the last track programs leave padding and chunks of their own; a RIFF file is checked by its wrapper.
+        if ![*b"MThd", *b"MTrk"].contains(&[a, b, c, d]) {
+            return false;
+        }
+        match body.get(u32::from_be_bytes([e, f, g, h]) as usize..) {
+            Some(after) => rest = after,
+            None => return true,
+        }
+    }
+    false
+}
+
+/// The sustain pedals of a file. Tracks that share a channel share its pedal: the left hand of a piano often has none
+/// in its own track.
+struct Pedals {
+    channels: BTreeMap<u8, Pedal>,
+    none: Pedal,
+}
+
+impl Pedals {
+    fn of(smf: &Smf<'_>) -> Self {
+        let mut moves: BTreeMap<u8, Vec<(u64, u8)>> = BTreeMap::new();
+        let mut end = 0;
+        for track in &smf.tracks {
+            let mut tick = 0u64;
+            for event in track {
+                tick += u64::from(event.delta.as_int());
+                if let TrackEventKind::Midi { channel, message: MidiMessage::Controller { controller, value } } =
+                    event.kind
+                {
+                    let channel = moves.entry(channel.as_int()).or_default();
+                    match controller.as_int() {
+                        SUSTAIN => channel.push((tick, value.as_int())),
+                        RESET_CONTROLLERS => channel.push((tick, 0)),
+                        _ => {}
+                    }
+                }
+            }
+            end = end.max(tick);
+        }
+        let channels = moves.into_iter().map(|(channel, moves)| (channel, Pedal::new(moves, end))).collect();
+        Self { channels, none: Pedal::default() }
+    }
+
+    fn of_channel(&self, channel: u8) -> &Pedal {
+        self.channels.get(&channel).unwrap_or(&self.none)
+    }
 }
 
 /// Ticks to seconds and beats.
@@ -190,8 +273,10 @@ impl Clock {
 /// One track as it is read.
 #[derive(Default)]
 struct Part {
-    track: Track,
-    programmed: bool,
+    name: String,
+    /// First program change of any channel, and of each.
+    program: Option<u8>,
+    programs: BTreeMap<u8, u8>,
     keyboards: BTreeMap<u8, Keyboard>,
     drums: usize,
 }
@@ -202,8 +287,8 @@ impl Part {
         for event in events {
             tick += u64::from(event.delta.as_int());
             match event.kind {
-                TrackEventKind::Meta(MetaMessage::TrackName(name)) if self.track.name.is_empty() => {
-                    self.track.name = String::from_utf8_lossy(name).trim().to_owned();
+                TrackEventKind::Meta(MetaMessage::TrackName(name)) if self.name.is_empty() => {
+                    self.name = String::from_utf8_lossy(name).trim().chars().take(LONGEST_NAME).collect();
                 }
                 TrackEventKind::Midi { channel, message } => self.hear(tick, channel.as_int(), message),
                 _ => {}
@@ -220,20 +305,37 @@ impl Part {
             self.drums += usize::from(struck);
             return;
         }
-        let keyboard = self.keyboards.entry(channel).or_default();
         match message {
-            MidiMessage::NoteOn { key, vel } if vel > 0 => keyboard.note_on(tick, key.as_int(), vel.as_int()),
-            MidiMessage::NoteOn { key, .. } | MidiMessage::NoteOff { key, .. } => keyboard.note_off(tick, key.as_int()),
-            MidiMessage::Controller { controller, value } if controller == 64 => keyboard.sustain(tick, value.as_int()),
-            // All sound off, all notes off.
-            MidiMessage::Controller { controller, .. } if controller == 120 || controller == 123 => {
-                keyboard.close(tick);
+            MidiMessage::NoteOn { key, vel } if vel > 0 => {
+                self.keyboards.entry(channel).or_default().note_on(tick, key.as_int(), vel.as_int());
             }
-            MidiMessage::ProgramChange { program } if !self.programmed => {
-                (self.track.program, self.programmed) = (program.as_int(), true);
+            MidiMessage::NoteOn { key, .. } | MidiMessage::NoteOff { key, .. } => {
+                self.keyboards.entry(channel).or_default().note_off(tick, key.as_int());
+            }
+            MidiMessage::Controller { controller, .. } if [SOUND_OFF, NOTES_OFF].contains(&controller.as_int()) => {
+                self.keyboards.entry(channel).or_default().all_off(tick);
+            }
+            MidiMessage::ProgramChange { program } => {
+                self.program.get_or_insert(program.as_int());
+                self.programs.entry(channel).or_insert(program.as_int());
             }
             _ => {}
         }
+    }
+
+    /// The tracks this one counts as, each with its channels.
+    fn tracks(self, by_channel: bool) -> Vec<(Track, Vec<(u8, Keyboard)>)> {
+        let several = self.keyboards.len() > 1;
+        if !by_channel || !several {
+            let track = Track { name: self.name, program: self.program.unwrap_or(0) };
+            return vec![(track, self.keyboards.into_iter().collect())];
+        }
+        let split = self.keyboards.into_iter().map(|(channel, keyboard)| {
+            let name = format!("Channel {}", channel + 1);
+            let program = self.programs.get(&channel).copied().unwrap_or(0);
+            (Track { name, program }, vec![(channel, keyboard)])
+        });
+        split.collect()
     }
 }
 

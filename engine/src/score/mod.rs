@@ -50,7 +50,7 @@ pub struct Track {
 pub struct Score {
     /// Every note but drums, sorted by onset, then pitch.
     pub notes: Vec<ScoreNote>,
-    /// Tracks with notes, in the file's order.
+    /// Tracks with notes, in the file's order; the channels of a type 0 file.
     pub tracks: Vec<Track>,
     /// Seconds and beats.
     pub tempo: TempoMap,

@@ -16,6 +16,9 @@ const SUSTAIN: u8 = 64;
 /// MIDI controllers that end everything: all sound off, reset all controllers is not among them, all notes off.
 const ALL_OFF: [u8; 2] = [120, 123];
 
+/// The loudest that a part may be before its gain: 6 dB over full scale.
+const CEILING: f32 = 2.0;
+
 const STEREO: NonZeroU32 = new_nonzero_u32(2);
 const PARTS: [NonZeroU32; MAX_PARTS] = [STEREO; MAX_PARTS];
 const PART_NAMES: [&str; MAX_PARTS] = ["Part 1", "Part 2", "Part 3", "Part 4", "Part 5", "Part 6", "Part 7", "Part 8"];
@@ -190,7 +193,7 @@ impl<const MULTI: bool, const CONTROLLERS: bool> Instrument<MULTI, CONTROLLERS> 
             let frames = part_left.len().min(left.len());
             for frame in 0..frames {
                 let gain = ramp.advance();
-                let sample = [part_left[frame] * gain, part_right[frame] * gain].map(audible);
+                let sample = [part_left[frame], part_right[frame]].map(|sample| audible(sample) * gain);
                 left[frame] += sample[0];
                 right[frame] += sample[1];
                 if let Some([own_left, own_right, ..]) = own.as_deref_mut() {
@@ -207,10 +210,11 @@ impl<const MULTI: bool, const CONTROLLERS: bool> Instrument<MULTI, CONTROLLERS> 
     }
 }
 
-/// A sample that is a number. Not-a-number in a mix silences or deafens everything behind us.
+/// A sample that can be listened to. Not-a-number silences everything behind us in some hosts, and a model that goes
+/// astray has no upper bound; what its players can do stays far below [`CEILING`].
 #[inline]
 fn audible(sample: f32) -> f32 {
-    if sample.is_finite() { sample } else { 0.0 }
+    if sample.is_nan() { 0.0 } else { sample.clamp(-CEILING, CEILING) }
 }
 
 fn silence(buffer: &mut Buffer, aux: &mut AuxiliaryBuffers) {
@@ -350,4 +354,56 @@ impl<const MULTI: bool, const CONTROLLERS: bool> Vst3Plugin for Instrument<MULTI
     const VST3_CLASS_ID: [u8; 16] = if MULTI { *b"RipienoMultiOuts" } else { *b"RipienoEnsemble1" };
     const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] =
         &[Vst3SubCategory::Instrument, Vst3SubCategory::Synth, Vst3SubCategory::Stereo];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn an_instance_is_made_within_50_ms() {
+        let quickest = (0..5)
+            .map(|_| {
+                let begun = Instant::now();
+                let instance = ClapMulti::default();
+                let taken = begun.elapsed();
+                drop(instance);
+                taken
+            })
+            .min();
+        assert!(quickest < Some(Duration::from_millis(50)), "{quickest:?}");
+    }
+
+    #[test]
+    fn what_a_model_gone_astray_says_can_be_listened_to() {
+        let heard = [f32::NAN, f32::INFINITY, -1e30, 0.5].map(audible);
+        assert_eq!(heard, [0.0, CEILING, -CEILING, 0.5]);
+    }
+
+    #[test]
+    fn hosts_events_become_ours_and_separated_notes_theirs() {
+        let on = NoteEvent::<()>::NoteOn {
+            timing: 3,
+            voice_id: VoiceID::Wildcard,
+            channel: Channel::Number(9),
+            key: Key::Number(60),
+            velocity: 0.001,
+        };
+        assert_eq!(kind_of(&on), Some(EventKind::NoteOn { key: 60, velocity: 1 }), "softest, not a note-off");
+        let pedal = |value| NoteEvent::<()>::MidiCC { timing: 0, channel: 0, cc: SUSTAIN, value };
+        assert_eq!(
+            [pedal(0.49), pedal(0.5)].map(|event| kind_of(&event)),
+            [false, true].map(|on| Some(EventKind::Sustain(on)))
+        );
+        let note = ripieno_engine::stream::MidiOut { offset: 5, part: 7, key: 41, velocity: 127, on: true };
+        let sent = NoteEvent::<()>::NoteOn {
+            timing: 5,
+            voice_id: VoiceID::Wildcard,
+            channel: Channel::Number(7),
+            key: Key::Number(41),
+            velocity: 1.0,
+        };
+        assert_eq!(event_of::<()>(&note), sent);
+    }
 }

@@ -304,7 +304,7 @@ unsafe impl Params for Parameters {
         Saved::new(self.performance_id(), self.ensemble_id(), self.editor_size()).to_fields()
     }
 
-    /// Runs after the parameters have been set from a state that [`saved::filter`] has put in order.
+    /// Runs after the parameters have been set from a state that `saved::filter` has put in order.
     fn deserialize_fields(&self, fields: &BTreeMap<String, String>) {
         let (saved, notice) = Saved::from_fields(fields);
         if let Some(saved) = saved {

@@ -1,7 +1,7 @@
 //! The audio thread's side: events in, per-part audio and separated notes out.
 
 use super::MAX_PARTS;
-use super::clock::{Mode, StreamClock, StreamTime, host_rate, latency_samples};
+use super::clock::{Mode, StreamClock, StreamTime, gather_samples, host_rate, latency_samples, segments_known};
 use super::engine::{LoadState, Shared};
 use super::instant::Voices;
 use super::message::{BankMessage, Decision, Packet, Played, PlayedKind};
@@ -354,22 +354,27 @@ impl AudioSide {
     fn wait_for(&mut self, block_start: u64, block_end: u64) {
         let begun = Instant::now();
         let (from, to) = (block_start.saturating_sub(self.latency), block_end.saturating_sub(self.latency));
+        // What the conductor must have come to: a segment takes its settings from the block that completes its notes,
+        // and a note of Live its part from the block in which it is decided.
+        let needed = match self.mode {
+            Mode::Sync => {
+                let completes = segments_known(block_end, self.rate) > segments_known(block_start, self.rate);
+                if completes { block_end } else { 0 }
+            }
+            Mode::Live => block_end.min(self.last_event + gather_samples(self.rate)),
+        };
         loop {
             let state = self.shared.load_state();
+            let decided = self.shared.decided.get();
+            let decided = needed == 0 || (decided.epoch == self.time.epoch && decided.samples >= needed);
             let there = match (state, self.mode) {
                 (LoadState::Failed, _) => true,
                 (LoadState::Waiting, _) => false,
                 (LoadState::Ready, Mode::Sync) => {
                     self.player.receive(self.time.epoch, from);
-                    to == 0 || self.player.has(from, to)
+                    decided && (to == 0 || self.player.has(from, to))
                 }
-                (LoadState::Ready, Mode::Live) => {
-                    let gather = super::clock::gather_samples(self.rate);
-                    let needed = block_end.min(self.last_event + gather + 1);
-                    let decided = self.shared.decided.get();
-                    let heard = decided.epoch == self.time.epoch && decided.samples >= needed;
-                    heard && self.shared.table_complete()
-                }
+                (LoadState::Ready, Mode::Live) => decided && self.shared.table_complete(),
             };
             if there || self.shared.stopping() {
                 return;

@@ -65,6 +65,13 @@ pub(super) fn gather_samples(rate: u32) -> u64 {
     (GATHER_FRAMES * FRAME * u64::from(rate)).div_ceil(MODEL_RATE)
 }
 
+/// How many segments of a stream have all their notes known when the clock shows `now` host samples.
+pub(super) fn segments_known(now: u64, rate: u32) -> u64 {
+    let frames = u128::from(now) * u128::from(MODEL_RATE) / (u128::from(rate) * u128::from(FRAME));
+    let first = HOP_FRAMES + OVERLAP_FRAMES + GATHER_FRAMES;
+    (frames as u64).checked_sub(first).map_or(0, |more| more / HOP_FRAMES + 1)
+}
+
 /// A host's sample rate as a whole number of Hz within what the engine can resample to (1 kHz to 1 MHz).
 pub(super) fn host_rate(sample_rate: f64) -> u32 {
     if sample_rate.is_finite() && sample_rate >= 1.0 {
@@ -114,6 +121,16 @@ mod tests {
             assert!((1.61..1.61 + 1.0 / rate).contains(&seconds), "{rate}: {seconds}");
             assert_eq!(latency_samples(Mode::Live, rate), 0);
         }
+    }
+
+    #[test]
+    fn a_segment_is_known_when_its_overlap_and_the_gathering_of_its_last_chord_are_over() {
+        assert_eq!(segments_known(97 * 480 - 1, 48_000), 0);
+        assert_eq!(segments_known(97 * 480, 48_000), 1);
+        assert_eq!(segments_known((97 + 64) * 480 - 1, 48_000), 1);
+        assert_eq!(segments_known((97 + 64) * 480, 48_000), 2);
+        assert_eq!(segments_known(97 * 441, 44_100), 1);
+        assert_eq!(segments_known(97 * 441 - 1, 44_100), 0);
     }
 
     #[test]

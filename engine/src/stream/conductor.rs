@@ -312,12 +312,9 @@ impl Conductor {
     /// Sends every segment whose notes are all known at host sample `now`.
     fn send_segments(&mut self, now: u64) {
         let Some(cast) = &self.cast else { return };
-        loop {
+        let known = clock::segments_known(now, self.stream.rate) as i64;
+        while self.next_segment < known {
             let horizon_frames = self.next_segment as u64 * HOP_FRAMES + HOP_FRAMES + OVERLAP_FRAMES;
-            let known = (horizon_frames + clock::GATHER_FRAMES) * FRAME;
-            if u128::from(now) * u128::from(MODEL_RATE) < u128::from(known) * u128::from(self.stream.rate) {
-                return;
-            }
             let horizon = (horizon_frames * FRAME) as f64 / MODEL_RATE as f64;
             let settings = self.shared.settings.lock();
             let job = SegmentJob {

@@ -13,6 +13,7 @@ use super::loading::{Cast, Loaded, Loader, Renderer, SingleNote, cast};
 use super::message::{self, BankMessage, Packet, SegmentJob};
 use super::resample::{HostResampler, resample};
 use super::telemetry::StatusKind;
+use crate::score::Note;
 use crate::synth::PartAudio;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
@@ -30,6 +31,9 @@ const HOP_SECONDS: f64 = HOP_FRAMES as f64 / 100.0;
 /// The part of the time there is that may be planned for; the rest is for what else the computer does.
 const PLANNED: f64 = 0.8;
 
+/// How much dearer the first segments are taken to be than what was measured before anything played.
+const CAUTION: f64 = 2.0;
+
 pub(super) struct SynthLinks {
     pub jobs: Receiver<SegmentJob>,
     pub packets: HeapProd<Box<Packet>>,
@@ -45,6 +49,8 @@ pub(super) struct SynthWorker {
     renderer: Option<Box<dyn Renderer>>,
     activations_tried: u64,
     settings_seen: Option<u64>,
+    /// Whether it was ready when the status was said last.
+    said: Option<bool>,
     live: bool,
     cast: Option<Cast>,
     /// Epoch and index that continue the stream as it is.
@@ -68,6 +74,7 @@ impl SynthWorker {
             renderer: None,
             activations_tried: 0,
             settings_seen: None,
+            said: None,
             live: false,
             cast: None,
             next: None,
@@ -121,10 +128,7 @@ impl SynthWorker {
             self.settings_seen = Some(generation);
             let settings = self.shared.settings.lock().clone();
             let next = cast(self.loaded.as_deref(), &settings, self.cast.as_ref());
-            match &next.warning {
-                Some(sentence) => self.shared.telemetry.set_status(StatusKind::Warning, sentence.clone()),
-                None => self.shared.telemetry.set_status(StatusKind::Ready, "Ready."),
-            }
+            self.said = None;
             self.table.steps = settings.steps;
             self.cast = Some(next);
         }
@@ -136,9 +140,54 @@ impl SynthWorker {
         if self.live && self.table.complete() {
             self.shared.table_complete_for.store(generation, Ordering::Release);
         }
+        let warning = cast.warning.clone();
+        let ready = !self.live || self.table.playable();
         let telemetry = &self.shared.telemetry;
-        telemetry.ready.store(!self.live || self.table.playable(), Ordering::Release);
+        telemetry.ready.store(ready, Ordering::Release);
         telemetry.progress.store(if self.live { self.table.progress() } else { 1.0 }, Ordering::Relaxed);
+        // Said once per change: a warning of something that happened since must stay readable.
+        if self.said != Some(ready) {
+            self.said = Some(ready);
+            match warning {
+                Some(sentence) => telemetry.set_status(StatusKind::Warning, sentence),
+                None if ready => telemetry.set_status(StatusKind::Ready, "Ready."),
+                None => telemetry.set_status(StatusKind::Busy, "Rendering the first notes of the instant voice."),
+            }
+        }
+        if !self.live && !self.cost.known() && !self.shared.offline.load(Ordering::Acquire) {
+            self.warm_up();
+        }
+    }
+
+    /// Renders one note into nothing, to know what a segment costs before the first is due; it also lets ONNX Runtime
+    /// make its memory plans.
+    fn warm_up(&mut self) {
+        let (Some(cast), Some(renderer)) = (&self.cast, &mut self.renderer) else { return };
+        let settings = self.shared.settings.lock().clone();
+        let note = Note { onset: 0.1, end: f64::INFINITY, pitch: 60, velocity: 90 };
+        let mut audio = Vec::new();
+        for steps in [0, 0, 1] {
+            let job = SegmentJob {
+                epoch: 0,
+                rate: clock::MODEL_RATE as u32,
+                index: 0,
+                performance: cast.performance,
+                steps,
+                guidance: (settings.guidance_notes, settings.guidance_performance),
+                seed: 0,
+                parts: vec![(cast.instruments[0], vec![note])],
+            };
+            renderer.begin();
+            let begun = Instant::now();
+            match renderer.segment(&job, steps, &mut audio) {
+                Ok(computed) => self.cost.learn(steps, computed.max(1), CAUTION * begun.elapsed().as_secs_f64()),
+                Err(sentence) => {
+                    self.shared.telemetry.set_status(StatusKind::Warning, sentence);
+                    self.cost.learn(steps, 1, CAUTION * begun.elapsed().as_secs_f64());
+                }
+            }
+        }
+        self.next = None;
     }
 
     fn render(&mut self, job: SegmentJob) {
@@ -233,7 +282,7 @@ impl SynthWorker {
             instrument,
             pitch: plan.pitch,
             velocity: plan.velocity,
-            steps: self.table.steps,
+            steps: if plan.draft { 0 } else { self.table.steps },
             rate: self.table.rate,
         };
         let known = NOTES.lock().get(&key).and_then(Weak::upgrade);
@@ -342,6 +391,10 @@ struct Cost {
 }
 
 impl Cost {
+    fn known(&self) -> bool {
+        self.base > 0.0 && self.step > 0.0
+    }
+
     /// As many of the `asked` steps as fit into `slack` seconds with so many sounding parts.
     fn steps(&self, asked: usize, sounding: usize, slack: f64) -> usize {
         if sounding == 0 || self.step <= 0.0 {
@@ -354,7 +407,12 @@ impl Cost {
 
     fn learn(&mut self, steps: usize, sounding: usize, seconds: f64) {
         let each = seconds / sounding as f64;
-        let blend = |old: f64, new: f64| if old == 0.0 { new } else { old + 0.3 * (new - old) };
+        // Quickly up, slowly down: a step too many is an underrun, one too few is hardly heard.
+        let blend = |old: f64, new: f64| match old {
+            0.0 => new,
+            old if new > old => old + 0.7 * (new - old),
+            old => old + 0.15 * (new - old),
+        };
         if steps == 0 {
             self.base = blend(self.base, each);
             // Time may have become ample again: what a step costs is forgotten slowly, until one is tried.
@@ -434,7 +492,7 @@ impl Table {
         }
         self.rate = rate;
         self.instruments = instruments;
-        self.queue = plan(&ranges).into();
+        self.queue = plan(&ranges, self.steps > 0).into();
         self.total = self.queue.len();
         self.made_for = Some(wanted);
     }

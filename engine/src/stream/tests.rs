@@ -170,9 +170,9 @@ fn piece() -> Vec<(u64, EventKind)> {
 
 #[test]
 fn offline_every_block_size_gives_the_same_bytes_in_both_modes() {
-    for (mode, samples) in [(Mode::Sync, 192_000), (Mode::Live, 48_000)] {
+    for (mode, samples) in [(Mode::Sync, 150_000), (Mode::Live, 30_000)] {
         let mut first: Option<Heard> = None;
-        for block in [8_192, 1, 7, 64, 480, 1_000] {
+        for block in [8_192, 1, 64, 1_000] {
             let mut engine = engine(Arc::default());
             engine.control.set_mode(mode);
             engine.control.set_offline(true);

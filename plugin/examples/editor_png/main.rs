@@ -13,9 +13,9 @@ use nice_plug::params::internals::ParamPtr;
 use nice_plug::plugin::PluginState;
 use raster::Canvas;
 use ripieno::editor::{Scene, View, draw, theme};
-use ripieno::parameters::Parameters;
+use ripieno::parameters::{Parameters, PlayMode};
 use ripieno::shared::Shared;
-use ripieno_engine::stream::{AudioSide, Engine, EngineConfig, Event, EventKind, Mode, StatusKind, Telemetry};
+use ripieno_engine::stream::{AudioSide, Engine, EngineConfig, Event, EventKind, StatusKind, Telemetry};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
@@ -85,15 +85,18 @@ const CADENCE: [(&[Written], u8); 4] = [
 ];
 const SECONDS_PER_BEAT: f64 = 0.7;
 
-/// A host in which nothing is turned.
-struct Still;
+/// A host that takes every value as it comes.
+struct Willing;
 
-impl GuiContextInner for Still {
+impl GuiContextInner for Willing {
     fn plugin_api(&self) -> PluginApi {
         PluginApi::Clap
     }
     unsafe fn raw_begin_set_parameter(&self, _param: ParamPtr) {}
-    unsafe fn raw_set_parameter_normalized(&self, _param: ParamPtr, _normalized: f32) {}
+    unsafe fn raw_set_parameter_normalized(&self, param: ParamPtr, normalized: f32) {
+        // SAFETY: `main` keeps the parameters until the last picture is drawn.
+        unsafe { param._internal_set_normalized_value(normalized) };
+    }
     unsafe fn raw_end_set_parameter(&self, _param: ParamPtr) {}
     fn get_state(&self) -> PluginState {
         PluginState { version: String::new(), params: BTreeMap::new(), fields: BTreeMap::new() }
@@ -106,7 +109,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut engine = Engine::start(EngineConfig::default());
     let parameters = Parameters::default();
     let shared = Shared::new(engine.control.clone(), Arc::clone(&engine.telemetry));
-    engine.control.set_mode(Mode::Sync);
+    ParamSetter::new(&Willing).set_parameter(&parameters.controls.mode, PlayMode::Sync);
+    engine.control.set_mode(parameters.controls.mode.value().into());
     engine.control.set_offline(true);
     shared.apply(&parameters);
     engine.audio.configure(RATE, BLOCK);
@@ -183,7 +187,7 @@ impl Picture {
         };
         input.viewports.entry(ViewportId::ROOT).or_default().native_pixels_per_point = Some(SCALE);
         let mut output = self.context.run_ui(input, |ui| {
-            draw(ui, &mut self.view, scene, parameters, &ParamSetter::new(&Still));
+            draw(ui, &mut self.view, scene, parameters, &ParamSetter::new(&Willing));
         });
         self.canvas.update(&output.textures_delta);
         output.textures_delta.clear();

@@ -220,9 +220,8 @@ pub fn footer(ui: &mut Ui, rect: Rect, scene: &Scene) {
         StatusKind::Failed => theme::BAD,
     };
     let mut right = rect.right();
-    for figure in figures(scene).iter().rev() {
-        let text =
-            painter.text(pos2(right, rect.center().y), Align2::RIGHT_CENTER, figure, theme::small(), theme::TEXT_FAINT);
+    for (figure, colour) in figures(scene).into_iter().rev() {
+        let text = painter.text(pos2(right, rect.center().y), Align2::RIGHT_CENTER, figure, theme::small(), colour);
         right = text.left() - 1.25 * STEP;
         painter.vline(right, rect.center().y - 5.0..=rect.center().y + 5.0, Stroke::new(1.0, theme::LINE));
         right -= 1.25 * STEP;
@@ -239,18 +238,21 @@ pub fn footer(ui: &mut Ui, rect: Rect, scene: &Scene) {
     }
 }
 
-/// What runs the models, how busy it is, what was missed, and the latency.
-fn figures(scene: &Scene) -> Vec<String> {
+/// What runs the models, how busy it is, what was missed, and the latency; what asks for attention in its colour.
+fn figures(scene: &Scene) -> Vec<(String, Color32)> {
+    let attention = |worse: bool| if worse { theme::WARN } else { theme::TEXT_FAINT };
     let mut figures = Vec::new();
     if !scene.provider.is_empty() {
-        figures.push(scene.provider.clone());
-        figures.push(format!("Synth {:.0} %", scene.load * 100.0));
+        figures.push((scene.provider.clone(), theme::TEXT_FAINT));
+        figures.push((format!("Synth {:.0} %", scene.load * 100.0), attention(scene.load > 1.0)));
     }
-    figures.push(match scene.underruns {
+    let dropouts = match scene.underruns {
         0 => "No dropouts".into(),
         1 => "1 dropout".into(),
         count => format!("{count} dropouts"),
-    });
-    figures.push(format!("{:.0} ms ({} samples)", scene.latency_seconds() * 1e3, scene.latency));
+    };
+    figures.push((dropouts, attention(scene.underruns > 0)));
+    let milliseconds = scene.latency_seconds() * 1e3;
+    figures.push((format!("{milliseconds:.0} ms ({} samples)", scene.latency), theme::TEXT_FAINT));
     figures
 }

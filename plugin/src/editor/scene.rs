@@ -2,7 +2,7 @@
 
 use crate::parameters::Parameters;
 use crate::shared::Shared;
-use ripieno_engine::stream::{MAX_PARTS, RollEvent, StatusKind};
+use ripieno_engine::stream::{MAX_PARTS, RollEvent, StatusKind, latency_samples};
 
 /// The engine as it is at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Scene {
     pub load: f32,
     /// How often audio was missing when it was due.
     pub underruns: u64,
-    /// Latency in host samples.
+    /// Latency of the chosen mode in host samples; what the host is told as soon as it asks for audio.
     pub latency: u32,
     /// Host rate in Hz.
     pub sample_rate: f64,
@@ -35,6 +35,7 @@ impl Scene {
     /// Reads the telemetry. Peaks and notes are taken out of it: one reader at a time.
     pub fn read(shared: &Shared, parameters: &Parameters) -> Self {
         let telemetry = shared.telemetry();
+        let sample_rate = shared.sample_rate();
         let (kind, sentence) = shared.sentence(parameters);
         let mut notes = Vec::new();
         telemetry.drain_roll(&mut notes);
@@ -45,8 +46,8 @@ impl Scene {
             provider: telemetry.provider(),
             load: telemetry.load(),
             underruns: telemetry.underruns(),
-            latency: telemetry.latency_samples(),
-            sample_rate: shared.sample_rate(),
+            latency: latency_samples(parameters.controls.mode.value().into(), sample_rate),
+            sample_rate,
             now: telemetry.stream_seconds(),
             peaks: std::array::from_fn(|part| telemetry.take_peak(part)),
             notes,

@@ -18,18 +18,22 @@ pub struct NotePlan {
     pub pitch: u8,
     /// MIDI velocity.
     pub velocity: u8,
+    /// Without denoising, to be playable sooner; replaced later.
+    pub draft: bool,
 }
 
-/// What to render for slots with these ranges, most useful first: nearest the middle of each range, slots in turn.
-pub fn plan(ranges: &[(u8, u8)]) -> Vec<NotePlan> {
+/// What to render for slots with these ranges, most useful first: nearest the middle of each range, slots in turn;
+/// with `drafts` the first dynamic of everything as a draft before that.
+pub fn plan(ranges: &[(u8, u8)], drafts: bool) -> Vec<NotePlan> {
     let mut notes = Vec::new();
-    for velocity in DYNAMICS {
+    let drafts = drafts.then_some((DYNAMICS[0], true));
+    for (velocity, draft) in drafts.into_iter().chain(DYNAMICS.map(|velocity| (velocity, false))) {
         let mut queues: Vec<Vec<u8>> = ranges.iter().map(|&(lo, hi)| pitches(lo, hi)).collect();
         let longest = queues.iter().map(Vec::len).max().unwrap_or(0);
         for turn in 0..longest {
             for (slot, queue) in queues.iter_mut().enumerate() {
                 if let Some(&pitch) = queue.get(turn) {
-                    notes.push(NotePlan { slot: slot as u8, pitch, velocity });
+                    notes.push(NotePlan { slot: slot as u8, pitch, velocity, draft });
                 }
             }
         }
@@ -207,11 +211,14 @@ mod tests {
 
     #[test]
     fn the_middle_of_every_slot_comes_first_and_the_second_dynamic_last() {
-        let notes = plan(&[(48, 72), (36, 60)]);
+        let notes = plan(&[(48, 72), (36, 60)], false);
         assert_eq!((notes[0].slot, notes[0].pitch), (0, 60));
         assert_eq!((notes[1].slot, notes[1].pitch), (1, 48));
         let soft = notes.iter().position(|n| n.velocity == DYNAMICS[1]).unwrap();
         assert_eq!(soft * 2, notes.len());
+        let drafted = plan(&[(48, 72), (36, 60)], true);
+        assert_eq!(drafted.len(), soft + notes.len());
+        assert!(drafted.iter().enumerate().all(|(i, note)| note.draft == (i < soft)));
     }
 
     fn note(decay_seconds: f32) -> TableNote {

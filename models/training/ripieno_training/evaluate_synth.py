@@ -7,7 +7,9 @@ several sampler settings. The setting is chosen on the valid split and reported,
 
 import argparse
 import json
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from . import features as ft
 from .dataset import Clip, catalogue, load
 from .diffusion import ddim, guided
 from .listening import embed, frechet, note_f1, stft_distance
-from .manifest import MANIFEST, read, write_figures, write_synth
+from .manifest import write_figures, write_synth
 from .train import load_network, synthesize, white_noise
 
 EDGE = ft.WINDOW
@@ -36,13 +38,13 @@ class Setting:
     guidance: float = 1.0
     """of the notes and of the performance"""
     eta: float = 0.0
-    start: float = 1.0
-    """deviation of the starting noise; the networks learned 1"""
+    share: float = 1.0
+    """of the sampled residual that is added to the prior"""
 
     def __str__(self) -> str:
         if self.kind != "diffusion":
             return self.kind
-        return f"diffusion, {self.steps} steps, guidance {self.guidance:g}, eta {self.eta:g}, start {self.start:g}"
+        return f"diffusion, {self.steps} steps, guidance {self.guidance:g}, eta {self.eta:g}, share {self.share:g}"
 
 
 CEILING, PRIOR = Setting("ceiling"), Setting("prior")
@@ -54,6 +56,7 @@ class Chain:
     def __init__(self, folder: Path) -> None:
         self.prior, self.vocoder = load_network(folder, "prior"), load_network(folder, "vocoder")
         self.denoiser: nn.Module | None = None
+        """absent until one is trained"""
         if (folder / "denoiser.pt").exists():
             self.denoiser = load_network(folder, "denoiser")
             kept = torch.load(folder / "denoiser.pt", map_location="cpu", weights_only=False)["kept"]
@@ -73,7 +76,7 @@ class Chain:
             without_players = self.denoiser(x, prior, roll, instrument, nobody, on, time)
             return guided(both, without_notes, without_players, s.guidance, s.guidance)
 
-        return ddim(predict, s.start * torch.randn_like(prior), s.steps, s.eta)
+        return ddim(predict, torch.randn_like(prior), s.steps, s.eta)
 
     @torch.no_grad()
     def mel(self, clip: Clip, frames: int, setting: Setting, seed: int) -> Tensor:
@@ -86,7 +89,7 @@ class Chain:
         if setting.kind == "prior":
             return prior
         torch.manual_seed(seed)
-        return prior + self.deviation * self.residual(prior, roll, *who, setting)
+        return prior + setting.share * self.deviation * self.residual(prior, roll, *who, setting)
 
     @torch.no_grad()
     def audio(self, mel: Tensor, clip: Clip, excitation: Tensor, seed: int) -> np.ndarray:
@@ -107,44 +110,66 @@ def held_out(root: Path, split: str, per_performance: int) -> list[Clip]:
     return clips
 
 
-def evaluate(
-    chain: Chain, clips: list[Clip], settings: list[Setting], seconds: float, musicnn: Path, transcribe: set[Setting]
-) -> dict[str, dict[str, float]]:
-    """Figures of every setting over the clips: mel L1, STFT distance, musicnn-FAD, and note F1 where asked."""
-    figures: dict[str, dict[str, list]] = {
-        str(s): {key: [] for key in ("mel", "stft", "embedding", "f1")} for s in settings
-    }
-    truth: list[np.ndarray] = []
-    true_f1: list[float] = []
-    for number, clip in enumerate(tqdm(clips, desc="clips")):
-        frames = min(int(seconds * ft.FPS), len(clip.mel)) // 2 * 2
-        roll = clip.roll[:frames].astype(np.float32)
-        excitation = torch.from_numpy(ft.excitation_spectrum(roll, 0))[None]
-        true = clip.audio[:, : (frames - 1) * ft.HOP + 1][:, EDGE:-EDGE].astype(np.float32) / 32768.0
-        notes = clip.notes - np.array([1.0, 1.0, 0.0, 0.0]) * EDGE / ft.SAMPLE_RATE
-        truth.append(embed(true, musicnn))
-        if transcribe:
-            true_f1.append(note_f1(true, notes))
-        true_mel = clip.mel[:frames].astype(np.float32)
-        for setting in settings:
-            kept = figures[str(setting)]
-            mel = chain.mel(clip, frames, setting, number)
-            ours = chain.audio(mel, clip, excitation, number)
-            kept["mel"].append(float(np.abs(mel[0].numpy() - true_mel)[:, : ft.BANDS].mean()))
-            kept["stft"].append(stft_distance(ours, true))
-            kept["embedding"].append(embed(ours, musicnn))
-            if setting in transcribe:
-                kept["f1"].append(note_f1(ours, notes))
-    all_true = np.concatenate(truth)
-    table = {}
-    for name, kept in figures.items():
-        table[name] = {
-            "mel_l1": float(np.mean(kept["mel"])),
-            "stft_distance": float(np.mean(kept["stft"])),
-            "musicnn_fad": frechet(np.concatenate(kept["embedding"]), all_true),
+@dataclass(frozen=True)
+class Task:
+    """What to measure on each clip."""
+
+    settings: list[Setting]
+    transcribe: list[Setting]
+    """settings whose notes are transcribed too, the slowest part"""
+    seconds: float
+    musicnn: Path
+
+
+def measure(chain: Chain, clip: Clip, number: int, task: Task) -> dict[str, dict[str, np.ndarray | float]]:
+    """Figures of every setting, and of `truth`, on one clip: mel L1, STFT distance, embeddings, note F1 where asked."""
+    frames = min(int(task.seconds * ft.FPS), len(clip.mel)) // 2 * 2
+    excitation = torch.from_numpy(ft.excitation_spectrum(clip.roll[:frames].astype(np.float32), 0))[None]
+    true = clip.audio[:, : (frames - 1) * ft.HOP + 1][:, EDGE:-EDGE].astype(np.float32) / 32768.0
+    true_mel = clip.mel[:frames, : ft.BANDS].astype(np.float32)
+    notes = clip.notes - np.array([1.0, 1.0, 0.0, 0.0]) * EDGE / ft.SAMPLE_RATE
+    figures: dict[str, dict] = {"truth": {"embedding": embed(true, task.musicnn)}}
+    if task.transcribe:
+        figures["truth"]["note_f1"] = note_f1(true, notes)
+    for setting in task.settings:
+        mel = chain.mel(clip, frames, setting, number)
+        ours = chain.audio(mel, clip, excitation, number)
+        row = figures[str(setting)] = {
+            "mel_l1": float(np.abs(mel[0, :, : ft.BANDS].numpy() - true_mel).mean()),
+            "stft_distance": stft_distance(ours, true),
+            "embedding": embed(ours, task.musicnn),
         }
-        if kept["f1"]:
-            table[name] |= {"note_f1": float(np.mean(kept["f1"])), "note_f1_of_truth": float(np.mean(true_f1))}
+        if setting in task.transcribe:
+            row["note_f1"] = note_f1(ours, notes)
+    return figures
+
+
+_chain: Chain | None = None
+
+
+def _start(checkpoints: Path) -> None:
+    global _chain
+    torch.set_num_threads(1)
+    _chain = Chain(checkpoints)
+
+
+def _measure(job: tuple[Clip, int, Task]) -> dict[str, dict]:
+    return measure(_chain, *job)
+
+
+def evaluate(checkpoints: Path, clips: list[Clip], task: Task, processes: int) -> dict[str, dict[str, float]]:
+    """Means over the clips, and the Frechet distance between all embeddings of a setting and of the truth."""
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start, (checkpoints,)) as pool:
+        jobs = [(clip, number, task) for number, clip in enumerate(clips)]
+        rows = list(tqdm(pool.map(_measure, jobs), total=len(jobs), desc="clips"))
+    truth = np.concatenate([row["truth"]["embedding"] for row in rows])
+    table: dict[str, dict[str, float]] = {}
+    for name in rows[0]:
+        table[name] = {
+            key: float(np.mean([row[name][key] for row in rows])) for key in rows[0][name] if key != "embedding"
+        }
+        if name != "truth":
+            table[name]["musicnn_fad"] = frechet(np.concatenate([row[name]["embedding"] for row in rows]), truth)
     return table
 
 
@@ -166,6 +191,20 @@ def best(table: dict[str, dict[str, float]], settings: list[Setting]) -> Setting
     return min((s for s in settings if s.kind == "diffusion"), key=score)
 
 
+def write(chosen: Setting, test: dict[str, dict[str, float]]) -> None:
+    """Puts the chosen setting and the figures of the test split into the manifest."""
+    write_synth(
+        {
+            "default_steps": chosen.steps,
+            "default_guidance_notes": chosen.guidance,
+            "default_guidance_performance": chosen.guidance,
+            "default_eta": chosen.eta,
+        }
+    )
+    for model, setting in (("vocoder", CEILING), ("prior", PRIOR), ("denoiser", chosen)):
+        write_figures(model, {f"test_{key}": round(value, 4) for key, value in test[str(setting)].items()})
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="ripieno_training.evaluate_synth", description=__doc__)
@@ -179,15 +218,13 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.25])
     parser.add_argument("--eta", type=float, nargs="+", default=[0.0, 1.0])
     parser.add_argument("--no-notes", action="store_true", help="without transcription, the slowest part")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write the tables to this file")
     parser.add_argument("--write", action="store_true", help="put setting and figures into the manifest")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     musicnn = arguments.eval_root / "MSD_musicnn.onnx"
-    chain = Chain(arguments.checkpoints)
     settings = [CEILING, PRIOR]
-    if chain.denoiser is not None:
+    if (arguments.checkpoints / "denoiser.pt").exists():
         settings += [
             Setting("diffusion", steps, guidance, eta)
             for steps in arguments.steps
@@ -195,30 +232,20 @@ def main() -> None:
             for eta in (arguments.eta if steps > 1 else [0.0])
         ]
     clips = held_out(arguments.clips, "valid", arguments.choose)
-    valid = evaluate(chain, clips, settings, arguments.seconds, musicnn, set())
-    show("valid", valid)
+    task = Task(settings, [], arguments.seconds, musicnn)
+    valid = evaluate(arguments.checkpoints, clips, task, arguments.processes)
+    show(f"valid, {len(clips)} clips", valid)
     tables = {"valid": valid}
     if len(settings) > 2:
         chosen = best(valid, settings)
         final = [CEILING, PRIOR, chosen]
         clips = held_out(arguments.clips, "test", arguments.report)
-        transcribe = set() if arguments.no_notes else set(final)
-        test = evaluate(chain, clips, final, arguments.seconds, musicnn, transcribe)
+        task = Task(final, [] if arguments.no_notes else final, arguments.seconds, musicnn)
+        test = evaluate(arguments.checkpoints, clips, task, arguments.processes)
         show(f"test, {len(clips)} clips, chosen on valid: {chosen}", test)
         tables["test"] = test
         if arguments.write:
-            write_synth(
-                {
-                    "default_steps": chosen.steps,
-                    "default_guidance_notes": chosen.guidance,
-                    "default_guidance_performance": chosen.guidance,
-                    "default_eta": chosen.eta,
-                }
-            )
-            for model, setting in (("vocoder", CEILING), ("prior", PRIOR), ("denoiser", chosen)):
-                if any(entry["name"] == model for entry in read(MANIFEST).get("model", [])):
-                    row = {f"test_{key}": round(value, 4) for key, value in test[str(setting)].items()}
-                    write_figures(model, row)
+            write(chosen, test)
     if arguments.json:
         arguments.json.write_text(json.dumps(tables, indent=1) + "\n")
 

@@ -14,6 +14,8 @@ from . import features as ft
 
 MEL = 2 * ft.BANDS
 ROLL = ft.PLANES * ft.KEYS
+OUT_OF_REACH = 20.0
+"""a natural log magnitude that nothing reaches"""
 MEL_CENTRE, MEL_SCALE = -7.0, 2.5
 """Mid bands are brought to about zero mean and unit deviation: (mel - MEL_CENTRE) / MEL_SCALE."""
 
@@ -72,7 +74,12 @@ class Players(nn.Module):
 
 
 class Prior(nn.Module):
-    """Notes and performance -> coarse mel, in one pass (MODELS.md section 4: excitation added to the output)."""
+    """Notes and performance -> coarse mel, in one pass; the excitation is added to the output.
+
+    `ceiling` [performances + 1, instruments, BANDS] is the loudest that each player was ever heard: chords that
+    training never showed can come out tens of decibels too loud otherwise. While training it is out of reach, so that
+    every overshoot is felt.
+    """
 
     def __init__(self, performances: int, instruments: int, width: int = 320, blocks: int = 6) -> None:
         super().__init__()
@@ -82,6 +89,8 @@ class Prior(nn.Module):
         self.blocks = nn.ModuleList(Block(width, 128, dilation=1 + i % 3) for i in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, 2 * MEL)
+        out_of_reach = torch.full((performances + 1, instruments, ft.BANDS), OUT_OF_REACH)
+        self.register_buffer("ceiling", out_of_reach, persistent=False)
 
     def forward(self, roll: Tensor, instrument: Tensor, performance: Tensor, notes_on: Tensor) -> Tensor:
         batch, frames = roll.shape[0], roll.shape[1]
@@ -94,7 +103,8 @@ class Prior(nn.Module):
             x = block(x, condition)
         x = self.leave(self.norm(x)).reshape(batch, frames, MEL)
         mid = MEL_CENTRE + MEL_SCALE * (x[..., : ft.BANDS] + excitation)
-        return torch.cat([mid, MEL_SCALE * x[..., ft.BANDS :]], -1).float()
+        mid = torch.minimum(mid.float(), self.ceiling[performance, instrument][:, None])
+        return torch.cat([mid, MEL_SCALE * x[..., ft.BANDS :].float()], -1)
 
 
 class Denoiser(nn.Module):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import features as ft
-from .dataset import Crops, catalogue, load_split
+from .dataset import Clip, Crops, catalogue, load_split
 from .diffusion import STEPS, alpha_bars
 from .networks import MEL_SCALE, Denoiser, Prior, Vocoder
 
@@ -39,8 +39,27 @@ def network(name: str) -> nn.Module:
 def load_network(folder: Path, name: str) -> nn.Module:
     """The averaged weights of a checkpoint, ready to use."""
     model = network(name)
-    model.load_state_dict(torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=False)["average"])
+    state = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=False)
+    model.load_state_dict(state["average"])
+    if "ceiling" in state["kept"]:
+        model.ceiling.copy_(state["kept"]["ceiling"])
     return model.eval()
+
+
+def loudest(clips: list[Clip], performances: int, instruments: int) -> Tensor:
+    """The ceiling [performances + 1, instruments, BANDS]: per band what all but one frame in a thousand stay below.
+
+    Who was never heard may be as loud as that instrument, or else as anybody, elsewhere.
+    """
+    ceiling = np.full((performances + 1, instruments, ft.BANDS), -np.inf, np.float32)
+    players: dict[tuple[int, int], list[np.ndarray]] = {}
+    for clip in clips:
+        players.setdefault((clip.performance, clip.instrument), []).append(clip.mel[:, : ft.BANDS])
+    for who, mels in players.items():
+        ceiling[who] = np.quantile(np.concatenate(mels).astype(np.float32), 0.999, axis=0)
+    anywhere = ceiling.max(0)
+    anywhere = np.where(np.isinf(anywhere), anywhere.max(0), anywhere)
+    return torch.from_numpy(np.where(np.isinf(ceiling), anywhere, ceiling))
 
 
 def dropped(batch: dict[str, Tensor], probability: float, null: int) -> tuple[Tensor, Tensor]:
@@ -201,6 +220,7 @@ def train(arguments: argparse.Namespace) -> None:
     held = load_split(arguments.clips, "valid", arguments.threads, audio) if arguments.valid else []
     if name == "prior":
         loss_of = prior_loss
+        kept["ceiling"] = loudest(clips, *(len(ids) for ids in catalogue()))
     elif name == "vocoder":
         loss_of = vocoder_loss
     else:

@@ -15,6 +15,7 @@ mod sampler;
 mod schedule;
 mod segment;
 mod stft;
+mod vocoder;
 
 pub use catalogue::{Catalogue, Instrument, Performance};
 pub use guidance::Guidance;
@@ -26,3 +27,4 @@ pub use roll::{NoteRoll, PLANES, fold_pitch};
 pub use segment::{
     PartAudio, PartInput, SegmentCost, SegmentRequest, StereoBuffer, SynthError, SynthState, Synthesizer,
 };
+pub use vocoder::{GAINS, Resynthesis};

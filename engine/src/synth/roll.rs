@@ -60,6 +60,11 @@ impl NoteRoll {
         }
     }
 
+    /// Frames it was filled with.
+    pub fn frames(&self) -> usize {
+        self.values.len() / (PLANES * KEYS)
+    }
+
     /// Whether nothing sounds or rings in it.
     pub fn is_silent(&self) -> bool {
         self.values.iter().all(|&value| value == 0.0)

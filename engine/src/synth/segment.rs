@@ -2,33 +2,26 @@
 
 use std::time::Instant;
 
-use num_complex::Complex32;
-
 use crate::inference::{InferenceError, Models, Session, TensorView};
 use crate::score::Note;
 
 use super::catalogue::Catalogue;
-use super::excitation::Excitation;
 use super::guidance::{Condition, Guidance};
 use super::noise::Noise;
 use super::rates::{
     self, BINS, CONTEXT_FRAMES, HOP, HOP_FRAMES, KEYS, LOG_FLOOR, MAX_PARTS, MEL, MEL_BANDS, OVERLAP_FRAMES,
-    SEGMENT_FRAMES, WINDOW,
+    SEGMENT_FRAMES,
 };
 use super::roll::{NoteRoll, PLANES};
-use super::sampler::{blend, ddim_step};
+use super::sampler::{blend, committed_weight, ddim_step};
 use super::schedule::Schedule;
-use super::stft::Stft;
+use super::vocoder::{GAINS, Resynthesis};
 
 /// Samples a segment finishes.
 const HOP_SAMPLES: usize = HOP_FRAMES * HOP; // 30,720
 /// Samples of the crossfade.
 const OVERLAP_SAMPLES: usize = OVERLAP_FRAMES * HOP; // 15,360
-/// Frames before and after the audible ones whose windows reach into them.
-const REACH: usize = WINDOW.div_ceil(2 * HOP); // 3
-/// Purposes of noise streams.
-const NOISE_MID: u64 = 0;
-const NOISE_SIDE: u64 = 1;
+/// Purposes of noise streams; 0 and 1 are the vocoder's.
 const NOISE_START: u64 = 2;
 const NOISE_STEP: u64 = 3;
 
@@ -51,8 +44,16 @@ pub enum SynthError {
         found: String,
     },
     /// The manifest lacks what the sampler needs.
-    #[error("the model manifest has no residual deviation of {MEL} bands. Reinstall Ripieno's models.")]
+    #[error("the model manifest has no residual deviation of {MEL} bands above 0. Reinstall Ripieno's models.")]
     NoResidual,
+    /// A network's output is not a number or has the wrong size.
+    #[error(
+        "the {model} model gave values that are no sound; the segment was left out. Reinstall Ripieno's models if it happens again."
+    )]
+    BadOutput {
+        /// The model.
+        model: &'static str,
+    },
     /// A request with more parts than a segment can have.
     #[error("an ensemble has at most {MAX_PARTS} parts; {found} were asked for")]
     TooManyParts {
@@ -128,10 +129,52 @@ struct PartState {
 
 impl Default for PartState {
     fn default() -> Self {
-        let frame = (0..MEL).map(|band| if band < MEL_BANDS { (LOG_FLOOR as f32).ln() } else { 0.0 });
-        let mel = frame.cycle().take((CONTEXT_FRAMES + OVERLAP_FRAMES) * MEL).collect();
-        Self { mel, tail: StereoBuffer::default() }
+        Self { mel: silent_mel().collect(), tail: StereoBuffer::default() }
     }
+}
+
+/// The committed mel of a part that was silent.
+fn silent_mel() -> impl Iterator<Item = f32> {
+    let frame = (0..MEL).map(|band| if band < MEL_BANDS { (LOG_FLOOR as f32).ln() } else { 0.0 });
+    frame.cycle().take((CONTEXT_FRAMES + OVERLAP_FRAMES) * MEL)
+}
+
+impl PartState {
+    /// Crossfades new audio with what the last segment left, and keeps what the next one needs.
+    fn commit(&mut self, mel: &[f32], rendered: &StereoBuffer, out: &mut PartAudio) {
+        self.mel.clear();
+        self.mel.extend_from_slice(&mel[HOP_FRAMES * MEL..]);
+        for (new, tail, out) in [
+            (&rendered.left, &mut self.tail.left, &mut out.left),
+            (&rendered.right, &mut self.tail.right, &mut out.right),
+        ] {
+            let (finished, next_tail) = new.split_at(HOP_SAMPLES);
+            out.copy_from_slice(finished);
+            for (n, (out, old)) in out.iter_mut().zip(tail.iter()).enumerate() {
+                // Both sides carry the same phases, so the fade is of equal gain, not of equal power.
+                *out = old + fade(n) * (*out - old);
+            }
+            tail.clear();
+            tail.extend_from_slice(next_tail);
+        }
+    }
+
+    /// What the last segment left, fading into silence.
+    fn fade_out(&mut self, out: &mut PartAudio) {
+        self.mel.clear();
+        self.mel.extend(silent_mel());
+        for (tail, out) in [(&mut self.tail.left, &mut out.left), (&mut self.tail.right, &mut out.right)] {
+            for (n, (out, old)) in out.iter_mut().zip(tail.iter()).enumerate() {
+                *out = old * (1.0 - fade(n));
+            }
+            tail.clear();
+        }
+    }
+}
+
+/// Weight of the new audio in sample `n` of the crossfade.
+fn fade(n: usize) -> f32 {
+    (n as f32 + 0.5) / OVERLAP_SAMPLES as f32
 }
 
 impl SynthState {
@@ -149,9 +192,7 @@ pub struct Synthesizer {
     vocoder: Session,
     residual_std: Vec<f32>,
     schedule: Schedule,
-    excitation: Excitation,
-    stft: Stft,
-    window_power: Vec<f32>,
+    resynthesis: Resynthesis,
     work: Work,
 }
 
@@ -175,12 +216,8 @@ struct Work {
     condition_x: Vec<f32>,
     gains: Vec<f32>,
     mel: Vec<f32>,
-    spectrum: Vec<Complex32>,
-    noise: Vec<f32>,
-    noise_spectrum: Vec<Complex32>,
-    frame: Vec<Complex32>,
-    mid: Vec<f32>,
-    side: Vec<f32>,
+    /// One part's new audio, crossfade not yet done: `HOP_SAMPLES + OVERLAP_SAMPLES`.
+    audio: StereoBuffer,
 }
 
 impl Synthesizer {
@@ -189,10 +226,11 @@ impl Synthesizer {
         let manifest = models.manifest();
         rates::check(&manifest.rates)?;
         let residual_std = match &manifest.synth {
-            Some(synth) if synth.residual_std.len() == MEL => synth.residual_std.clone(),
+            Some(synth) if synth.residual_std.len() == MEL && synth.residual_std.iter().all(|&std| std > 0.0) => {
+                synth.residual_std.clone()
+            }
             _ => return Err(SynthError::NoResidual),
         };
-        let stft = Stft::new();
         Ok(Self {
             catalogue: Catalogue::load(&manifest.folder)?,
             prior: Session::open(models, "prior", threads)?,
@@ -200,9 +238,7 @@ impl Synthesizer {
             vocoder: Session::open(models, "vocoder", threads)?,
             residual_std,
             schedule: Schedule::default(),
-            excitation: Excitation::new(),
-            window_power: stft.window_power(SEGMENT_FRAMES),
-            stft,
+            resynthesis: Resynthesis::new(),
             work: Work::default(),
         })
     }
@@ -213,7 +249,7 @@ impl Synthesizer {
     }
 
     /// Renders one segment. `out` is made as long as the request has parts; each gets its finished, crossfaded samples.
-    /// A request that does not follow the last one begins in silence.
+    /// A request that does not follow the last one begins in silence, and so does the one after an error.
     pub fn render_segment(
         &mut self,
         request: &SegmentRequest<'_>,
@@ -230,7 +266,7 @@ impl Synthesizer {
             state.reset();
         }
         state.parts.resize_with(parts, PartState::default);
-        state.next = Some(request.index + 1);
+        state.next = None;
         out.resize_with(parts, PartAudio::default);
         for part in out.iter_mut() {
             for channel in [&mut part.left, &mut part.right] {
@@ -247,15 +283,21 @@ impl Synthesizer {
             self.sample(request, first_frame)?;
             self.run_vocoder()?;
         }
-        let mut slot = 0;
-        for (part, audio) in out.iter_mut().enumerate() {
-            let active = self.work.active.get(slot) == Some(&part);
-            let rendered = active.then(|| {
-                slot += 1;
-                self.overlap_add(slot - 1, part, request.seed, first_frame)
-            });
-            commit(&mut state.parts[part], rendered, active.then(|| frames_of(&self.work.mel, slot - 1)), audio);
+        let mut slots = self.work.active.iter().enumerate().peekable();
+        let parts = out.iter_mut().zip(&mut state.parts).zip(&self.work.rolls);
+        for (part, ((audio, state), roll)) in parts.enumerate() {
+            match slots.next_if(|&(_, &active)| active == part) {
+                Some((slot, _)) => {
+                    let gains = &self.work.gains[slot * SEGMENT_FRAMES * GAINS * BINS..];
+                    let audible = CONTEXT_FRAMES..SEGMENT_FRAMES;
+                    let rendered = &mut self.work.audio;
+                    self.resynthesis.render((roll, gains), (request.seed, part), first_frame, audible, rendered);
+                    state.commit(frames_of(&self.work.mel, slot), rendered, audio);
+                }
+                None => state.fade_out(audio),
+            }
         }
+        state.next = Some(request.index + 1);
         Ok(SegmentCost {
             seconds: started.elapsed().as_secs_f64(),
             active_parts: self.work.active.len(),
@@ -329,7 +371,7 @@ impl Synthesizer {
             ],
             &mut [("mel", &mut work.prior)],
         )?;
-        Ok(())
+        finite("prior", &work.prior, batch * SEGMENT_FRAMES * MEL)
     }
 
     /// From noise to the mel: DDIM on the residual in units of its deviation, x0 drawn to the committed frames.
@@ -416,6 +458,7 @@ impl Synthesizer {
             &mut [("v", &mut work.conditioned)],
         )?;
         let size = batch * SEGMENT_FRAMES * MEL;
+        finite("denoiser", &work.conditioned, conditions.len() * size)?;
         work.v.clear();
         work.v.resize(size, 0.0);
         for (condition, values) in conditions.iter().zip(work.conditioned.chunks_exact(size)) {
@@ -437,50 +480,7 @@ impl Synthesizer {
             ],
             &mut [("gains", &mut work.gains)],
         )?;
-        Ok(())
-    }
-
-    /// Gains times excitation and noise, inverse transforms, overlap-add: the frames from the overlap on, crossfade
-    /// not yet done, `HOP_SAMPLES + OVERLAP_SAMPLES` long.
-    fn overlap_add(&mut self, slot: usize, part: usize, seed: u64, first_frame: i64) -> StereoBuffer {
-        let work = &mut self.work;
-        self.excitation.fill(&work.rolls[part], first_frame, SEGMENT_FRAMES, &mut work.spectrum);
-        work.frame.resize(BINS, Complex32::default());
-        work.noise_spectrum.resize(BINS, Complex32::default());
-        let length = (SEGMENT_FRAMES - 1) * HOP + WINDOW;
-        let start = first_frame * HOP as i64 - (WINDOW / 2) as i64;
-        for (channel, stream) in [(0, NOISE_MID), (1, NOISE_SIDE)] {
-            let noise = Noise::new(seed, part, stream);
-            work.noise.clear();
-            work.noise.extend((0..length as i64).map(|n| noise.sample(start + n)));
-            let sum = if channel == 0 { &mut work.mid } else { &mut work.side };
-            sum.clear();
-            sum.resize(length, 0.0);
-            // Frames whose windows end before the first audible sample only cost time.
-            for frame in CONTEXT_FRAMES - REACH..SEGMENT_FRAMES {
-                let at = frame * HOP..frame * HOP + WINDOW;
-                self.stft.analyse(&work.noise[at.clone()], &mut work.noise_spectrum);
-                let gains = &work.gains[((slot * SEGMENT_FRAMES + frame) * 4 + 2 * channel) * BINS..];
-                let (harmonic, noisy) = (&gains[..BINS], &gains[BINS..2 * BINS]);
-                let excitation = &work.spectrum[frame * BINS..(frame + 1) * BINS];
-                for bin in 0..BINS {
-                    work.frame[bin] = excitation[bin] * harmonic[bin] + work.noise_spectrum[bin] * noisy[bin];
-                }
-                self.stft.add_inverse(&work.frame, &mut sum[at]);
-            }
-        }
-        let from = CONTEXT_FRAMES * HOP + WINDOW / 2;
-        let range = from..from + HOP_SAMPLES + OVERLAP_SAMPLES;
-        let mut audio = StereoBuffer::default();
-        for n in range {
-            let (power, mid, side) = match (self.window_power.get(n), work.mid.get(n), work.side.get(n)) {
-                (Some(&power), Some(&mid), Some(&side)) => (power, mid, side),
-                _ => (1.0, 0.0, 0.0),
-            };
-            audio.left.push((mid + side) / power);
-            audio.right.push((mid - side) / power);
-        }
-        audio
+        finite("vocoder", &work.gains, batch * SEGMENT_FRAMES * GAINS * BINS)
     }
 }
 
@@ -495,43 +495,21 @@ fn committed_of(values: &[f32], slot: usize) -> &[f32] {
     values.get(slot * size..(slot + 1) * size).unwrap_or_default()
 }
 
-/// x0-overlap (MODELS.md section 4): the predicted clean residual is drawn to the one that gives the committed mel.
-fn draw_to_committed(x0: &mut [f32], prior: &[f32], committed: &[f32], std: &[f32]) {
-    let residual: Vec<f32> = committed
-        .iter()
-        .zip(prior)
-        .zip(std.iter().cycle())
-        .map(|((committed, prior), std)| (committed - prior) / std)
-        .collect();
-    blend(&mut x0[..residual.len()], &residual);
+/// Refuses a network's output that has another size than asked for, or that is not finite: committed once, it would be
+/// blended into everything after it.
+fn finite(model: &'static str, values: &[f32], size: usize) -> Result<(), SynthError> {
+    // Without an early way out the loop is one of vectors: 0.2 ms for the gains of four parts.
+    let sound = values.len() == size && values.iter().fold(true, |sound, value| sound & value.is_finite());
+    if sound { Ok(()) } else { Err(SynthError::BadOutput { model }) }
 }
 
-/// Crossfades a part's new audio with what the last segment left, and keeps what the next one needs.
-fn commit(state: &mut PartState, rendered: Option<StereoBuffer>, mel: Option<&[f32]>, out: &mut PartAudio) {
-    let tail = std::mem::take(&mut state.tail);
-    match mel {
-        Some(mel) => {
-            state.mel.clear();
-            state.mel.extend_from_slice(&mel[HOP_FRAMES * MEL..]);
+/// x0-overlap (MODELS.md section 4): the predicted clean residual is drawn to the one that gives the committed mel.
+fn draw_to_committed(x0: &mut [f32], prior: &[f32], committed: &[f32], std: &[f32]) {
+    let rows = x0.chunks_exact_mut(MEL).zip(prior.chunks_exact(MEL)).zip(committed.chunks_exact(MEL));
+    for (frame, ((x0, prior), committed)) in rows.enumerate() {
+        let weight = committed_weight(frame);
+        for (((x0, prior), committed), std) in x0.iter_mut().zip(prior).zip(committed).zip(std) {
+            *x0 += weight * ((committed - prior) / std - *x0);
         }
-        None => state.mel = PartState::default().mel,
-    }
-    let rendered = rendered.unwrap_or_default();
-    for (new, old, out, keep) in [
-        (rendered.left, tail.left, &mut out.left, &mut state.tail.left),
-        (rendered.right, tail.right, &mut out.right, &mut state.tail.right),
-    ] {
-        for (n, out) in out.iter_mut().enumerate() {
-            let new = new.get(n).copied().unwrap_or(0.0);
-            *out = match old.get(n) {
-                // Both sides carry the same phases, so the fade is of equal gain, not of equal power.
-                Some(old) => {
-                    let weight = (n as f32 + 0.5) / OVERLAP_SAMPLES as f32;
-                    old + weight * (new - old)
-                }
-                None => new,
-            };
-        }
-        keep.extend(new.get(HOP_SAMPLES..).unwrap_or_default());
     }
 }

@@ -3,7 +3,10 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::score::Note;
-use ripieno_engine::synth::{Guidance, PartInput, SegmentRequest, SynthState, Synthesizer};
+use ripieno_engine::synth::{
+    BINS, CONTEXT_FRAMES, GAINS, Guidance, HOP_FRAMES, NoteRoll, OVERLAP_FRAMES, PartInput, Resynthesis,
+    SegmentRequest, StereoBuffer, SynthState, Synthesizer,
+};
 
 fn segment(criterion: &mut Criterion) {
     let locations = Locations::find().expect("run `cargo xtask setup` first");
@@ -37,5 +40,28 @@ fn segment(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, segment);
+/// Everything of a segment that is not a network: excitation, noise, inverse transforms.
+fn resynthesis(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("resynthesis of 4 parts, 1 thread");
+    let frames = CONTEXT_FRAMES + HOP_FRAMES + OVERLAP_FRAMES;
+    let gains = vec![0.1; frames * GAINS * BINS];
+    let (mut resynthesis, mut out) = (Resynthesis::new(), StereoBuffer::default());
+    for (name, keys) in [("a note each", 1), ("20 low notes each", 20)] {
+        let mut rolls = vec![NoteRoll::default(); 4];
+        for (part, roll) in rolls.iter_mut().enumerate() {
+            let note = |i| Note { onset: 0.0, end: f64::INFINITY, pitch: 30 + 9 * part as u8 + i, velocity: 80 };
+            roll.fill(&(0..keys).map(note).collect::<Vec<_>>(), 1000, frames);
+        }
+        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+            bencher.iter(|| {
+                for (part, roll) in rolls.iter().enumerate() {
+                    resynthesis.render((roll, &gains), (1, part), 1000, CONTEXT_FRAMES..frames, &mut out);
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, resynthesis, segment);
 criterion_main!(benches);

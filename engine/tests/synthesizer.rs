@@ -94,7 +94,8 @@ fn a_note_sounds_at_its_pitch_from_its_onset_on_and_not_before() {
                 assert!(own > 3.0 * theirs, "{player}: pitch {pitch} has level {own}, pitch {other} has {theirs}");
             }
         }
-        assert!(audio.left.iter().chain(&audio.right).all(|s| s.is_finite() && s.abs() < 1.0));
+        let peak = audio.left.iter().chain(&audio.right).fold(0.0f32, |peak, s| peak.max(s.abs()));
+        assert!(peak < 1.0, "{player}: peak {peak}");
     }
 }
 
@@ -151,7 +152,7 @@ fn a_held_note_has_no_seam_where_segments_join() {
         let mel = mel_frames(&audio.left, &audio.right, first, last - first);
         // Mean change of the bands in which the note sounds, from a frame to the one two later (a window's length),
         // where a segment begins or its crossfade ends, and everywhere else.
-        let loudest = mel.iter().copied().fold(f32::MIN, f32::max);
+        let loudest = mel.chunks(MEL).flat_map(|frame| &frame[..MEL / 2]).copied().fold(f32::MIN, f32::max);
         let change = |i: usize| {
             let (from, to) = (&mel[i * MEL..i * MEL + MEL / 2], &mel[(i + 2) * MEL..(i + 2) * MEL + MEL / 2]);
             let sounding: Vec<f32> =

@@ -1,5 +1,7 @@
 //! The synthesizer with its real, trained models.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on says where.
+
 use std::f64::consts::TAU;
 
 use ripieno_engine::inference::{Locations, Models, Runtime};

@@ -21,7 +21,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Perform a MIDI file: separate it into parts and render them.
-    Render(render::Arguments),
+    Render(Box<render::Arguments>),
     /// List the performances: these players in this room.
     Performances,
     /// List the ensembles notes can be given out to.

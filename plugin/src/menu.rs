@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 /// Denoising steps of a new instance.
 pub const DEFAULT_STEPS: i32 = 4;
 /// Both guidance weights of a new instance.
-pub const DEFAULT_GUIDANCE: f32 = 1.25;
+pub const DEFAULT_GUIDANCE: f32 = 1.0;
 
 /// An entry of a list: a stable id for projects and a name for people.
 pub trait Named: Send + Sync {

@@ -22,7 +22,7 @@ from .dataset import Clip, catalogue, load
 from .diffusion import ddim, guided
 from .listening import embed, frechet, note_f1, stft_distance
 from .manifest import write_figures, write_synth
-from .train import load_network, synthesize, white_noise
+from .train import load_bounded, load_network, synthesize, white_noise
 
 EDGE = ft.WINDOW
 """samples cut at both ends, where the inverse transform is incomplete"""
@@ -37,14 +37,13 @@ class Setting:
     steps: int = 0
     guidance: float = 1.0
     """of the notes and of the performance"""
-    eta: float = 0.0
     share: float = 1.0
     """of the sampled residual that is added to the prior"""
 
     def __str__(self) -> str:
         if self.kind != "diffusion":
             return self.kind
-        return f"diffusion, {self.steps} steps, guidance {self.guidance:g}, eta {self.eta:g}, share {self.share:g}"
+        return f"diffusion, {self.steps} steps, guidance {self.guidance:g}, share {self.share:g}"
 
 
 CEILING, PRIOR = Setting("ceiling"), Setting("prior")
@@ -58,9 +57,7 @@ class Chain:
         self.denoiser: nn.Module | None = None
         """absent until one is trained"""
         if (folder / "denoiser.pt").exists():
-            self.denoiser = load_network(folder, "denoiser")
-            kept = torch.load(folder / "denoiser.pt", map_location="cpu", weights_only=False)["kept"]
-            self.deviation: Tensor = kept["residual_std"]
+            self.denoiser, self.deviation = load_bounded(folder)
         self.null = len(catalogue()[0])
 
     def residual(self, prior: Tensor, roll: Tensor, instrument: Tensor, performance: Tensor, s: Setting) -> Tensor:
@@ -76,7 +73,7 @@ class Chain:
             without_players = self.denoiser(x, prior, roll, instrument, nobody, on, time)
             return guided(both, without_notes, without_players, s.guidance, s.guidance)
 
-        return ddim(predict, torch.randn_like(prior), s.steps, s.eta)
+        return ddim(predict, torch.randn_like(prior), s.steps)
 
     @torch.no_grad()
     def mel(self, clip: Clip, frames: int, setting: Setting, seed: int) -> Tensor:
@@ -181,28 +178,38 @@ def show(title: str, table: dict[str, dict[str, float]]) -> None:
 
 
 def best(table: dict[str, dict[str, float]], settings: list[Setting]) -> Setting:
-    """The diffusion setting with the smallest product of STFT distance and FAD, both relative to the prior's."""
+    """The diffusion setting with the smallest product of STFT distance and FAD.
+
+    Settings that are nearer to the recordings than the prior in both come before all others.
+    """
     prior = table[str(PRIOR)]
 
-    def score(s: Setting) -> float:
+    def order(s: Setting) -> tuple[bool, float]:
         row = table[str(s)]
-        return row["stft_distance"] / prior["stft_distance"] * row["musicnn_fad"] / prior["musicnn_fad"]
+        nearer = all(row[key] < prior[key] for key in ("stft_distance", "musicnn_fad"))
+        return not nearer, row["stft_distance"] * row["musicnn_fad"]
 
-    return min((s for s in settings if s.kind == "diffusion"), key=score)
+    return min((s for s in settings if s.kind == "diffusion"), key=order)
 
 
-def write(chosen: Setting, test: dict[str, dict[str, float]]) -> None:
+def write(checkpoints: Path, chosen: Setting, test: dict[str, dict[str, float]]) -> None:
     """Puts the chosen setting and the figures of the test split into the manifest."""
+    _, deviation = load_bounded(checkpoints)
     write_synth(
         {
             "default_steps": chosen.steps,
             "default_guidance_notes": chosen.guidance,
             "default_guidance_performance": chosen.guidance,
-            "default_eta": chosen.eta,
+            "residual_share": chosen.share,
+            # The engine adds deviation times x0, so the share is part of the deviation that is shipped.
+            "residual_std": [round(chosen.share * float(v), 5) for v in deviation],
         }
     )
     for model, setting in (("vocoder", CEILING), ("prior", PRIOR), ("denoiser", chosen)):
-        write_figures(model, {f"test_{key}": round(value, 4) for key, value in test[str(setting)].items()})
+        figures = {f"test_{key}": round(value, 4) for key, value in test[str(setting)].items()}
+        if "note_f1" in test["truth"]:
+            figures["test_note_f1_of_the_recordings"] = round(test["truth"]["note_f1"], 4)
+        write_figures(model, figures)
 
 
 def main() -> None:
@@ -216,7 +223,7 @@ def main() -> None:
     parser.add_argument("--report", type=int, default=2, help="test clips per performance to report on")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.25])
-    parser.add_argument("--eta", type=float, nargs="+", default=[0.0, 1.0])
+    parser.add_argument("--share", type=float, nargs="+", default=[0.35, 0.6, 1.0])
     parser.add_argument("--no-notes", action="store_true", help="without transcription, the slowest part")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write the tables to this file")
@@ -226,10 +233,10 @@ def main() -> None:
     settings = [CEILING, PRIOR]
     if (arguments.checkpoints / "denoiser.pt").exists():
         settings += [
-            Setting("diffusion", steps, guidance, eta)
+            Setting("diffusion", steps, guidance, share)
             for steps in arguments.steps
             for guidance in arguments.guidance
-            for eta in (arguments.eta if steps > 1 else [0.0])
+            for share in arguments.share
         ]
     clips = held_out(arguments.clips, "valid", arguments.choose)
     task = Task(settings, [], arguments.seconds, musicnn)
@@ -245,7 +252,7 @@ def main() -> None:
         show(f"test, {len(clips)} clips, chosen on valid: {chosen}", test)
         tables["test"] = test
         if arguments.write:
-            write(chosen, test)
+            write(arguments.checkpoints, chosen, test)
     if arguments.json:
         arguments.json.write_text(json.dumps(tables, indent=1) + "\n")
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from . import features as ft
 from .manifest import MANIFEST, read, write_model_entry, write_synth
 from .networks import MEL
-from .train import load_network
+from .train import load_bounded, load_network
 
 LICENCE = "CC-BY-4.0"
 SMALLEST = 256
@@ -127,7 +127,10 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.only:
         state = torch.load(arguments.checkpoints / f"{name}.pt", map_location="cpu", weights_only=False)
-        model = load_network(arguments.checkpoints, name)
+        if name == "denoiser":
+            model, _ = load_bounded(arguments.checkpoints)
+        else:
+            model = load_network(arguments.checkpoints, name)
         file = arguments.out / "synth" / f"{name}.onnx"
         figures = export(model, name, file)
         figures |= {
@@ -143,10 +146,12 @@ def main() -> None:
         manifest = arguments.out / "manifest.toml"
         write_model_entry(name, file, LICENCE, command, count, inputs, outputs, figures, manifest)
         if name == "denoiser":
-            deviation = [round(float(v), 5) for v in state["kept"]["residual_std"]]
+            kept = read(manifest).get("synth", {})
+            share = kept.get("residual_share", 1.0)
+            deviation = [round(share * float(v), 5) for v in state["kept"]["residual_std"]]
             # Until `evaluate_synth` has measured which setting is nearest to recordings, the prior sounds alone.
             undecided = {"default_steps": 0, "default_guidance_notes": 1.0, "default_guidance_performance": 1.0}
-            write_synth({**undecided, **read(manifest).get("synth", {}), "residual_std": deviation}, manifest)
+            write_synth({**undecided, **kept, "residual_std": deviation}, manifest)
         print(name, figures)
 
 

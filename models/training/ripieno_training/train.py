@@ -21,7 +21,7 @@ from tqdm import tqdm
 from . import features as ft
 from .dataset import Clip, Crops, catalogue, load_split
 from .diffusion import STEPS, alpha_bars
-from .networks import MEL_SCALE, Denoiser, Prior, Vocoder
+from .networks import MEL_SCALE, Bounded, Denoiser, Prior, Vocoder
 
 CONFIGS = Path(__file__).parent / "configs"
 SAVE_EVERY = 120.0
@@ -44,6 +44,14 @@ def load_network(folder: Path, name: str) -> nn.Module:
     if "ceiling" in state["kept"]:
         model.ceiling.copy_(state["kept"]["ceiling"])
     return model.eval()
+
+
+def load_bounded(folder: Path) -> tuple[Bounded, Tensor]:
+    """The denoiser of a folder as it is shipped, and the residual's deviation per band [MEL]."""
+    state = torch.load(folder / "denoiser.pt", map_location="cpu", weights_only=False)
+    deviation, bars = state["kept"]["residual_std"], torch.from_numpy(alpha_bars())
+    ceiling = load_network(folder, "prior").ceiling
+    return Bounded(load_network(folder, "denoiser"), bars, deviation, ceiling).eval(), deviation
 
 
 def loudest(clips: list[Clip], performances: int, instruments: int) -> Tensor:

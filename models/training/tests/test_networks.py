@@ -10,7 +10,7 @@ from ripieno_training import features as ft
 from ripieno_training.diffusion import STEPS, alpha_bars, ddim, guided, times
 from ripieno_training.export import SIGNATURES, example, export
 from ripieno_training.listening import frechet_of_moments, stft_distance
-from ripieno_training.networks import MEL, Denoiser, Prior, Vocoder
+from ripieno_training.networks import MEL, Bounded, Denoiser, Prior, Vocoder
 from ripieno_training.train import synthesize
 
 PERFORMANCES, INSTRUMENTS = 4, 6
@@ -64,6 +64,20 @@ def test_nulled_notes_are_not_seen() -> None:
         feed = inputs("denoiser") | {"notes_on": torch.zeros(2)}
         silent = feed | {"roll": torch.zeros_like(feed["roll"]), "prior": torch.randn(2, 48, MEL)}
         torch.testing.assert_close(denoiser(**feed), denoiser(**silent))
+
+
+def test_a_bounded_denoiser_stays_under_the_ceiling_and_is_itself_below_it() -> None:
+    model, feed, bars = small("denoiser"), inputs("denoiser"), torch.from_numpy(alpha_bars())
+    deviation, low = torch.full((MEL,), 0.5), torch.full((PERFORMANCES + 1, INSTRUMENTS, ft.BANDS), -7.5)
+    feed["t"] = torch.tensor([999.0, 250.0])
+    with torch.no_grad():
+        v = Bounded(model, bars, deviation, low)(**feed)
+        free = Bounded(model, bars, deviation, low + 100.0)(**feed)
+        torch.testing.assert_close(free, model(**feed))
+    a, s = (f[feed["t"].long()].float()[:, None, None] for f in (bars.sqrt(), (1 - bars).sqrt()))
+    mel = (feed["prior"] + 0.5 * (a * feed["x"] - s * v))[..., : ft.BANDS]
+    before = (feed["prior"] + 0.5 * (a * feed["x"] - s * free))[..., : ft.BANDS]
+    torch.testing.assert_close(mel, before.clamp(max=-7.5), atol=1e-4, rtol=1e-4)
 
 
 def test_the_schedule_has_the_published_values() -> None:

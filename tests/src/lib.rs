@@ -1,1 +1,11 @@
-//! Helpers shared by the tests that no single room can hold.
+//! What the tests of the whole share: a CLAP host, a score to play into any host, and ears.
+//!
+//! Nothing here is part of what a musician loads. A test names the behaviour; these modules know how a host behaves and
+//! how a sound is judged, once for all hosts and languages.
+
+pub mod allocations;
+pub mod clap_host;
+pub mod files;
+pub mod listen;
+pub mod performer;
+pub mod pieces;

@@ -92,11 +92,11 @@ pub fn build(progress: &mut Progress, also: &[&str]) -> Result<()> {
 
 fn library_file() -> &'static str {
     if cfg!(windows) {
-        "ripieno_plugin.dll"
+        "ripieno.dll"
     } else if cfg!(target_os = "macos") {
-        "libripieno_plugin.dylib"
+        "libripieno.dylib"
     } else {
-        "libripieno_plugin.so"
+        "libripieno.so"
     }
 }
 

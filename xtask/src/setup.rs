@@ -20,10 +20,10 @@ pub const STEPS: usize = 3;
 /// Debian's packages for building, and for the Python environment.
 const BUILD_PACKAGES: &[&str] = &["gcc", "libc6-dev", "python3-venv"];
 
-/// Debian's packages for the hosts: a screen that is none, the settings daemon without which JUCE's windows end in
-/// `BadWindow`, OpenGL in software, and a real DAW.
+/// Debian's packages for the hosts: a screen that is none, the settings daemon and the window manager without which
+/// JUCE ends in `BadWindow` or `BadAtom`, OpenGL in software, and a real DAW.
 const HOST_PACKAGES: &[&str] =
-    &["xvfb", "xauth", "xsettingsd", "libgl1", "libglx-mesa0", "libgl1-mesa-dri", "libatomic1", "ardour"];
+    &["xvfb", "xauth", "x11-utils", "xsettingsd", "openbox", "libgl1", "libglx-mesa0", "libgl1-mesa-dri", "libatomic1", "ardour"];
 
 /// The Pythons that every pinned package has wheels for.
 const PYTHON_VERSIONS: std::ops::RangeInclusive<u32> = 11..=13;

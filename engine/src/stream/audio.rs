@@ -5,6 +5,7 @@ use super::clock::{Mode, StreamClock, StreamTime, gather_samples, host_rate, lat
 use super::engine::{LoadState, Shared};
 use super::instant::Voices;
 use super::message::{BankMessage, Decision, Packet, Played, PlayedKind};
+use super::pace::Pace;
 use super::player::StreamPlayer;
 use ringbuf::traits::{Consumer, Producer};
 use ringbuf::{HeapCons, HeapProd};
@@ -115,6 +116,7 @@ pub struct AudioSide {
     /// Stream time of the last event, for offline blocks that wait for its decision.
     last_event: u64,
     song: Song,
+    pace: Pace,
 }
 
 /// The rings of the audio thread.
@@ -160,6 +162,7 @@ impl AudioSide {
             patience: OFFLINE_PATIENCE,
             last_event: 0,
             song: Song { beat: 0.0, tempo_bpm: 120.0, told: None },
+            pace: Pace::new(),
         }
     }
 
@@ -192,6 +195,8 @@ impl AudioSide {
         self.midi.clear();
         self.frames = 0;
         self.last_event = 0;
+        self.pace = Pace::new();
+        self.shared.hurried.store(false, Ordering::Release);
         self.end_sounding = true;
         self.overflowed = false;
         self.patience = OFFLINE_PATIENCE;
@@ -223,8 +228,8 @@ impl AudioSide {
     /// Renders the next block: `frames` samples, at most the `max_block` of [`configure`](Self::configure).
     /// Returns how many were rendered; a longer block must be split by the caller.
     ///
-    /// Never allocates, locks or logs, and waits only while [`Control::set_offline`](super::Control::set_offline) says
-    /// that the host is not playing in real time.
+    /// Never allocates, locks or logs, and waits only while [`Control::set_offline`](super::Control::set_offline) or
+    /// the host's own haste says that it is not playing in real time.
     pub fn process(&mut self, frames: usize) -> usize {
         if self.shared.mode.load(Ordering::Acquire) != self.mode.bits() {
             self.reset();
@@ -238,6 +243,7 @@ impl AudioSide {
         for channel in self.parts.iter_mut().flatten() {
             channel[..frames].fill(0.0);
         }
+        self.shared.hurried.store(self.pace.block(frames, self.rate), Ordering::Release);
         let block_start = self.time.samples;
         let block_end = block_start + frames as u64;
         self.follow_song(frames);
@@ -245,9 +251,11 @@ impl AudioSide {
         self.time.samples = block_end;
         self.shared.clock.set(self.time);
 
-        let offline = self.shared.offline.load(Ordering::Acquire);
+        let offline = self.shared.bouncing();
         if offline {
+            let begun = Instant::now();
             self.wait_for(block_start, block_end);
+            self.pace.waited(begun.elapsed());
         }
         self.receive_bank();
         if self.end_sounding {
@@ -339,7 +347,7 @@ impl AudioSide {
             return true;
         }
         let begun = Instant::now();
-        while self.shared.offline.load(Ordering::Acquire) && !self.shared.stopping() && begun.elapsed() < self.patience
+        while self.shared.bouncing() && !self.shared.stopping() && begun.elapsed() < self.patience
         {
             self.links.conductor.unpark();
             std::thread::park_timeout(Duration::from_micros(200));

@@ -71,7 +71,10 @@ pub(super) struct Shared {
     /// Counted up by every change of settings, mode or host rate.
     pub settings_generation: AtomicU64,
     pub mode: AtomicU8,
+    /// Whether the host says that it bounces.
     pub offline: AtomicBool,
+    /// Whether it bounces without saying so; written by the audio thread.
+    pub hurried: AtomicBool,
     /// Where the audio thread is: the end of the block under way.
     pub clock: StreamClock,
     /// Up to where the conductor has decided everything.
@@ -100,6 +103,7 @@ impl Shared {
             settings_generation: AtomicU64::new(0),
             mode: AtomicU8::new(Mode::default().bits()),
             offline: AtomicBool::new(false),
+            hurried: AtomicBool::new(false),
             clock: StreamClock::default(),
             decided: StreamClock::default(),
             rate: AtomicU32::new(48_000),
@@ -129,6 +133,11 @@ impl Shared {
     pub fn table_complete(&self) -> bool {
         let generation = self.settings_generation.load(Ordering::Acquire);
         self.table_complete_for.load(Ordering::Acquire) == generation
+    }
+
+    /// Whether nobody listens while blocks are rendered.
+    pub fn bouncing(&self) -> bool {
+        self.offline.load(Ordering::Acquire) || self.hurried.load(Ordering::Acquire)
     }
 
     pub fn stopping(&self) -> bool {
@@ -236,5 +245,6 @@ impl Drop for Workers {
                 log::error!("A worker of the engine could not be joined.");
             }
         }
+        super::report::leave(&self.shared.telemetry);
     }
 }

@@ -5,7 +5,7 @@
 //! threads behind them (conductor and synth) and ends them when it is dropped.
 //!
 //! What it promises:
-//! * [`AudioSide::process`] never allocates, locks, logs, panics, or (unless the host bounces offline) waits.
+//! * [`AudioSide::process`] never allocates, locks, logs, panics, or (unless the host bounces) waits.
 //! * In [`Mode::Sync`] a note at host sample `t` sounds at `t + latency_samples(..)`, always: audio that is
 //!   late is dropped and counted, never delayed. In [`Mode::Live`] it sounds in the same block, at its offset.
 //! * Offline, the same notes give the same bytes, whatever the block size.
@@ -22,7 +22,9 @@ mod engine;
 mod instant;
 mod loading;
 mod message;
+mod pace;
 mod player;
+mod report;
 mod resample;
 mod synth_worker;
 mod telemetry;

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 /// How long the worker waits for a segment before it looks at its settings.
 const POLL: Duration = Duration::from_millis(10);
 /// Seconds of music in a segment.
-const HOP_SECONDS: f64 = HOP_FRAMES as f64 / 100.0;
+pub(super) const HOP_SECONDS: f64 = HOP_FRAMES as f64 / 100.0;
 /// The part of the time there is that may be planned for; the rest is for what else the computer does.
 const PLANNED: f64 = 0.8;
 
@@ -198,7 +198,7 @@ impl SynthWorker {
             }
             log::debug!("A segment came before its stream.");
         }
-        let offline = self.shared.offline.load(Ordering::Acquire);
+        let offline = self.shared.bouncing();
         let slack = slack_seconds(&job, clock.samples);
         if !offline && slack < -HOP_SECONDS {
             self.next = None;
@@ -238,6 +238,7 @@ impl SynthWorker {
         telemetry.segments.fetch_add(1, Ordering::Relaxed);
         if let Ok(computed @ 1..) = result {
             self.cost.learn(steps, computed, seconds);
+            telemetry.count_segment(seconds);
             telemetry.steps.store(steps as u32, Ordering::Relaxed);
             telemetry.short_segments.fetch_add(u64::from(steps < asked), Ordering::Relaxed);
         }

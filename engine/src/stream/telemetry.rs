@@ -2,6 +2,7 @@
 //! sentences and notes that the workers leave under a lock which the audio thread never touches.
 
 use super::MAX_PARTS;
+use super::synth_worker::HOP_SECONDS;
 use atomic_float::AtomicF32;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -60,6 +61,10 @@ pub struct Telemetry {
     pub(super) segments: AtomicU64,
     pub(super) steps: AtomicU32,
     pub(super) short_segments: AtomicU64,
+    /// Segments with sound, the time they took, and the time of the slowest.
+    sounding_segments: AtomicU64,
+    busy_nanos: AtomicU64,
+    slowest_nanos: AtomicU64,
     pub(super) voices: AtomicU32,
     pub(super) seconds_bits: AtomicU64,
     pub(super) peaks: [AtomicF32; MAX_PARTS],
@@ -83,6 +88,9 @@ impl Telemetry {
             segments: AtomicU64::new(0),
             steps: AtomicU32::new(0),
             short_segments: AtomicU64::new(0),
+            sounding_segments: AtomicU64::new(0),
+            busy_nanos: AtomicU64::new(0),
+            slowest_nanos: AtomicU64::new(0),
             voices: AtomicU32::new(0),
             seconds_bits: AtomicU64::new(0),
             peaks: std::array::from_fn(|_| AtomicF32::new(0.0)),
@@ -134,6 +142,27 @@ impl Telemetry {
     #[must_use]
     pub fn load(&self) -> f32 {
         self.load.load(Ordering::Relaxed)
+    }
+
+    /// Seconds the synth worker needed per second of music, over all segments with sound since the start.
+    #[must_use]
+    pub fn real_time_factor(&self) -> f64 {
+        let seconds = self.busy_nanos.load(Ordering::Relaxed) as f64 * 1e-9;
+        seconds / (self.sounding_segments.load(Ordering::Relaxed).max(1) as f64 * HOP_SECONDS)
+    }
+
+    /// The same of the slowest segment.
+    #[must_use]
+    pub fn slowest_segment(&self) -> f64 {
+        self.slowest_nanos.load(Ordering::Relaxed) as f64 * 1e-9 / HOP_SECONDS
+    }
+
+    /// A segment with sound took `seconds`.
+    pub(super) fn count_segment(&self, seconds: f64) {
+        let nanos = (seconds * 1e9) as u64;
+        self.sounding_segments.fetch_add(1, Ordering::Relaxed);
+        self.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.slowest_nanos.fetch_max(nanos, Ordering::Relaxed);
     }
 
     /// How often audio was missing when it was due.

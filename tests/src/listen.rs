@@ -80,6 +80,14 @@ pub fn pitch(samples: &[f32], sample_rate: u32) -> Option<f64> {
     while lag + 1 < longest && normalised[lag + 1] < normalised[lag] {
         lag += 1;
     }
+    // A room's echo of another key can push the first dip above the threshold, and the dip of two periods below it.
+    let half = (lag / 2).saturating_sub(2).max(shortest)..(lag / 2 + 3).min(longest);
+    if let Some(octave) = half.min_by(|&one, &other| normalised[one].total_cmp(&normalised[other]))
+        && octave > shortest
+        && normalised[octave] < normalised[lag] + 0.15
+    {
+        lag = octave;
+    }
     // A parabola through three points finds the minimum between samples.
     let [before, at, after] = [lag - 1, lag, lag + 1].map(|lag| f64::from(normalised[lag]));
     let bend = before - 2.0 * at + after;

@@ -10,8 +10,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use ripieno_engine::arranger::Ensemble;
-use ripieno_engine::score::midi;
+use ripieno_engine::arranger::{Ensemble, EnsemblePart};
+use ripieno_engine::draw::{self, DrawnPart};
+use ripieno_engine::score;
+use ripieno_engine::score::midi::{self, WrittenPart};
+use ripieno_engine::synth::Catalogue;
 use ripieno_tests::clap_host::{Library, Sent};
 use ripieno_tests::performer::{Note, Pace, Stereo, Task, play};
 use ripieno_tests::{files, listen};
@@ -105,9 +108,8 @@ fn main() -> Result<()> {
 
     let library = Library::open(&arguments.plugin)?;
     let mut plugin = library.instantiate("Ripieno Multi")?;
-    for (name, value) in
-        [("Performance", &arguments.performance), ("Ensemble", &arguments.ensemble), ("Mode", &"Sync".to_owned())]
-    {
+    let performance = performance_name(&arguments.performance)?;
+    for (name, value) in [("Performance", performance.as_str()), ("Ensemble", &ensemble.name), ("Mode", "Sync")] {
         plugin.set(name, value)?;
     }
     let activation = Instant::now();
@@ -166,7 +168,8 @@ fn main() -> Result<()> {
     }
     let written =
         arguments.written.as_deref().map(|file| in_written_part(file, &task.notes, &sent, late)).transpose()?;
-    draw(folder, &ensemble, mix, &sent, latency)?;
+    let separated = write_parts(&folder.join("parts.mid"), &arguments.midi, ensemble, &task.notes, &sent, late)?;
+    draw_pictures(folder, ensemble, &separated, mix, late)?;
 
     let report = Report {
         performance: arguments.performance,
@@ -196,6 +199,71 @@ fn main() -> Result<()> {
     };
     let file = folder.join("report.json");
     fs::write(&file, serde_json::to_string_pretty(&report)?).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// What people, and the plug-in's parameter, call the performance with this id.
+fn performance_name(id: &str) -> Result<String> {
+    let catalogue = Catalogue::load(&files::root().join("models"))?;
+    let index = catalogue.find(id).with_context(|| format!("there is no performance \"{id}\""))?;
+    Ok(catalogue.performances()[index].name.clone())
+}
+
+/// The notes as the plug-in gave them to parts, as a MIDI file in the tempo of the one that was played.
+fn write_parts(
+    file: &Path,
+    midi: &Path,
+    ensemble: &Ensemble,
+    notes: &[Note],
+    sent: &[Sent],
+    late: f64,
+) -> Result<Vec<Vec<score::Note>>> {
+    let mut parts = vec![Vec::new(); ensemble.parts.len()];
+    for event in sent.iter().filter(|event| event.on) {
+        if let (Some(note), Some(part)) = (played(notes, event, late), parts.get_mut(usize::from(event.channel))) {
+            let (onset, end) = (note.onset - LEAD_IN_S, note.end - LEAD_IN_S);
+            part.push(score::Note { onset, end, pitch: note.key, velocity: note.velocity });
+        }
+    }
+    let written: Vec<WrittenPart> = ensemble
+        .parts
+        .iter()
+        .zip(&parts)
+        .map(|(part, notes)| WrittenPart { name: &part.name, program: part.program, notes })
+        .collect();
+    midi::write_parts(file, &written, &midi::read(midi)?.tempo)?;
+    Ok(parts)
+}
+
+/// The piano roll, and the mix's spectrogram with the same notes over it where they are heard.
+fn draw_pictures(
+    folder: &Path,
+    ensemble: &Ensemble,
+    separated: &[Vec<score::Note>],
+    mix: &Stereo,
+    late: f64,
+) -> Result<()> {
+    let shift = LEAD_IN_S + late;
+    let heard: Vec<Vec<score::Note>> = separated
+        .iter()
+        .map(|notes| {
+            notes.iter().map(|note| score::Note { onset: note.onset + shift, end: note.end + shift, ..*note }).collect()
+        })
+        .collect();
+    let seconds = separated.iter().flatten().map(|note| note.end).fold(0.0, f64::max);
+    draw::piano_roll(&drawn(ensemble, separated), seconds, &folder.join("roll.png"))?;
+    let picture = folder.join("spectrogram.png");
+    draw::spectrogram(&mix.left, &mix.right, SAMPLE_RATE, &drawn(ensemble, &heard), &picture)?;
+    Ok(())
+}
+
+/// An ensemble's parts with these notes.
+fn drawn<'a>(ensemble: &'a Ensemble, notes: &'a [Vec<score::Note>]) -> Vec<DrawnPart<'a>> {
+    let part = |(part, notes): (&'a EnsemblePart, &'a Vec<score::Note>)| DrawnPart {
+        name: &part.name,
+        colour: part.colour,
+        notes,
+    };
+    ensemble.parts.iter().zip(notes).map(part).collect()
 }
 
 /// JSON has no infinity; silence has no loudness.

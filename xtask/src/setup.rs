@@ -22,8 +22,18 @@ const BUILD_PACKAGES: &[&str] = &["gcc", "libc6-dev", "python3-venv"];
 
 /// Debian's packages for the hosts: a screen that is none, the settings daemon and the window manager without which
 /// JUCE ends in `BadWindow` or `BadAtom`, OpenGL in software, and a real DAW.
-const HOST_PACKAGES: &[&str] =
-    &["xvfb", "xauth", "x11-utils", "xsettingsd", "openbox", "libgl1", "libglx-mesa0", "libgl1-mesa-dri", "libatomic1", "ardour"];
+const HOST_PACKAGES: &[&str] = &[
+    "xvfb",
+    "xauth",
+    "x11-utils",
+    "xsettingsd",
+    "openbox",
+    "libgl1",
+    "libglx-mesa0",
+    "libgl1-mesa-dri",
+    "libatomic1",
+    "ardour",
+];
 
 /// The Pythons that every pinned package has wheels for.
 const PYTHON_VERSIONS: std::ops::RangeInclusive<u32> = 11..=13;

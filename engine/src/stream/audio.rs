@@ -347,8 +347,7 @@ impl AudioSide {
             return true;
         }
         let begun = Instant::now();
-        while self.shared.bouncing() && !self.shared.stopping() && begun.elapsed() < self.patience
-        {
+        while self.shared.bouncing() && !self.shared.stopping() && begun.elapsed() < self.patience {
             self.links.conductor.unpark();
             std::thread::park_timeout(Duration::from_micros(200));
             if self.links.played.try_push(played).is_ok() {

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use ripieno_engine::arranger::Ensemble;
+use ripieno_engine::arranger::{Ensemble, EnsemblePart};
+use ripieno_engine::draw::{self, DrawnPart};
 use ripieno_engine::score;
 use ripieno_engine::score::midi::{self, WrittenPart};
 use ripieno_engine::synth::Catalogue;
@@ -167,7 +168,8 @@ fn main() -> Result<()> {
     }
     let written =
         arguments.written.as_deref().map(|file| in_written_part(file, &task.notes, &sent, late)).transpose()?;
-    write_parts(&folder.join("parts.mid"), &arguments.midi, ensemble, &task.notes, &sent, late)?;
+    let separated = write_parts(&folder.join("parts.mid"), &arguments.midi, ensemble, &task.notes, &sent, late)?;
+    draw_pictures(folder, ensemble, &separated, mix, late)?;
 
     let report = Report {
         performance: arguments.performance,
@@ -230,6 +232,38 @@ fn write_parts(
         .collect();
     midi::write_parts(file, &written, &midi::read(midi)?.tempo)?;
     Ok(parts)
+}
+
+/// The piano roll, and the mix's spectrogram with the same notes over it where they are heard.
+fn draw_pictures(
+    folder: &Path,
+    ensemble: &Ensemble,
+    separated: &[Vec<score::Note>],
+    mix: &Stereo,
+    late: f64,
+) -> Result<()> {
+    let shift = LEAD_IN_S + late;
+    let heard: Vec<Vec<score::Note>> = separated
+        .iter()
+        .map(|notes| {
+            notes.iter().map(|note| score::Note { onset: note.onset + shift, end: note.end + shift, ..*note }).collect()
+        })
+        .collect();
+    let seconds = separated.iter().flatten().map(|note| note.end).fold(0.0, f64::max);
+    draw::piano_roll(&drawn(ensemble, separated), seconds, &folder.join("roll.png"))?;
+    let picture = folder.join("spectrogram.png");
+    draw::spectrogram(&mix.left, &mix.right, SAMPLE_RATE, &drawn(ensemble, &heard), &picture)?;
+    Ok(())
+}
+
+/// An ensemble's parts with these notes.
+fn drawn<'a>(ensemble: &'a Ensemble, notes: &'a [Vec<score::Note>]) -> Vec<DrawnPart<'a>> {
+    let part = |(part, notes): (&'a EnsemblePart, &'a Vec<score::Note>)| DrawnPart {
+        name: &part.name,
+        colour: part.colour,
+        notes,
+    };
+    ensemble.parts.iter().zip(notes).map(part).collect()
 }
 
 /// JSON has no infinity; silence has no loudness.

@@ -110,7 +110,7 @@ pub fn run() -> Result<()> {
 
     let bundled = checks.check(ready, "bundle", |progress| {
         bundle::build(progress, &["--package", "ripieno-tests", "--bin", "demo-host"])?;
-        shell::show(shell::cargo().args(["build", "--package", "ripieno-engine", "--bin", "ripieno"]))?;
+        shell::show(shell::cargo().args(["build", "--workspace", "--bins"]))?;
         Ok(String::new())
     });
     // One test at a time: each is an instance with its own workers, and some of them watch the clock.

@@ -60,6 +60,8 @@ struct Telemetry {
     segments: u64,
     /// What runs the models.
     provider: String,
+    /// What the editor's status line said last.
+    status: String,
 }
 
 #[derive(Serialize)]
@@ -151,6 +153,9 @@ fn main() -> Result<()> {
     let slowest_block_ms = plugin.slowest_block().as_secs_f64() * 1e3;
     drop(plugin);
     let telemetry = telemetry()?;
+    if telemetry.segments == 0 {
+        bail!("the plug-in stayed silent and says: {}", telemetry.status);
+    }
 
     let [mix, part_buses @ ..] = &buses[..] else { bail!("the plug-in has no output") };
     files::write_wav(&folder.join("mix.wav"), SAMPLE_RATE, mix)?;

@@ -66,9 +66,7 @@ def render_clips(options: argparse.Namespace) -> None:
         bar = tqdm(pool.imap_unordered(_render_pair, jobs), total=len(jobs), unit="pair", smoothing=0)
         for name, made, took in bar:
             seconds, cost = seconds + made, cost + took
-            bar.set_postfix_str(
-                f"{name}, {seconds / 60:.1f} min made, {seconds / max(cost, 1e-9):.0f} x real time"
-            )
+            bar.set_postfix_str(f"{name}, {seconds / 60:.1f} min made, {seconds / max(cost, 1e-9):.0f} x real time")
 
 
 def render_midi(options: argparse.Namespace) -> None:
@@ -114,21 +112,15 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 def parser() -> argparse.ArgumentParser:
     if len(sys.argv) > 1 and sys.argv[1] == "piece":
-        piece = argparse.ArgumentParser(
-            prog="render piece", description="Render a MIDI file, a part a track."
-        )
+        piece = argparse.ArgumentParser(prog="render piece", description="Render a MIDI file, a part a track.")
         piece.add_argument("piece", choices=["piece"], help=argparse.SUPPRESS)
         _add_sources(piece)
         piece.add_argument("--midi", type=Path, required=True)
         piece.add_argument("--performance", required=True, choices=list(performances()))
-        piece.add_argument(
-            "--ensemble-map", help="track:instrument,... (default: by program, else by height)"
-        )
+        piece.add_argument("--ensemble-map", help="track:instrument,... (default: by program, else by height)")
         piece.add_argument("--exact", action="store_true", help="play the file's notes without habits")
         piece.add_argument("-o", "--output", type=Path, required=True)
-        piece.add_argument(
-            "--stems", type=Path, help="folder for one float WAV per part; their sum is the mix"
-        )
+        piece.add_argument("--stems", type=Path, help="folder for one float WAV per part; their sum is the mix")
         piece.set_defaults(run=render_midi)
         return piece
     clips = argparse.ArgumentParser(prog="render", description=__doc__.splitlines()[0])

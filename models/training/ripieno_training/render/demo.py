@@ -15,9 +15,7 @@ import numpy as np
 
 from .scores import read_tracks
 
-FILE = (
-    "openscore_quartets/osq/Haydn__Joseph__String_Quartet_in_G_major__Hob.III75__Op.76_No.1__sq15049456.mid"
-)
+FILE = "openscore_quartets/osq/Haydn__Joseph__String_Quartet_in_G_major__Hob.III75__Op.76_No.1__sq15049456.mid"
 FIRST_BEAT, BEATS = 899, 32
 TEMPO_BPM = 46
 TICKS = 480

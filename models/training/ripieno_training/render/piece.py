@@ -59,9 +59,7 @@ def render_piece(
         folded = fold(notes[:, 2], player.instrument)
         moved = int((folded != notes[:, 2]).sum())
         if moved:
-            notices.append(
-                f"Part {index + 1}: {moved} notes moved by octaves to the {player.instrument.id}'s range."
-            )
+            notices.append(f"Part {index + 1}: {moved} notes moved by octaves to the {player.instrument.id}'s range.")
         notes = notes.copy()
         notes[:, 2] = folded
         if seed is not None:

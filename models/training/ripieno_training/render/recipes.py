@@ -86,6 +86,4 @@ def performances() -> dict[str, Performance]:
 
 def pairs() -> list[tuple[Performance, Player]]:
     """Every (performance, player), in index order: the pairs that the synthesizer learns."""
-    return [
-        (performance, player) for performance in performances().values() for player in performance.players
-    ]
+    return [(performance, player) for performance in performances().values() for player in performance.players]

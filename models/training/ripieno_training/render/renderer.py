@@ -82,9 +82,7 @@ class Stage:
         """Forgets the opened instruments and their samples (up to a few hundred MB each)."""
         self._opened.clear()
 
-    def render(
-        self, performance: Performance, player: Player, notes: np.ndarray, seconds: float
-    ) -> np.ndarray:
+    def render(self, performance: Performance, player: Player, notes: np.ndarray, seconds: float) -> np.ndarray:
         """Audio of one part in the performance's room: float32 [2, seconds * SAMPLE_RATE].
 
         `notes` [n, 4] (onset s, end s, pitch, velocity) are played exactly.
@@ -124,9 +122,7 @@ class Stage:
             notes = notes.copy()
             notes[:, 3] = np.maximum(1, np.round(notes[:, 3] * 0.85))
 
-    def clips(
-        self, performance: Performance, player: Player, corpus: Corpus, split: str, seed: int
-    ) -> Iterator[Clip]:
+    def clips(self, performance: Performance, player: Player, corpus: Corpus, split: str, seed: int) -> Iterator[Clip]:
         """The endless stream of a pair's clips, numbered from 0."""
         number = 0
         while True:

@@ -97,9 +97,7 @@ def _simulated(size: tuple[float, float, float], rt60: float, position: tuple[fl
     direct = _image_sources(size, absorption, source, microphones, 0)
     full[:, : direct.shape[1]] -= direct[:, : full.shape[1]]
     distance = np.linalg.norm(microphones - source[:, None], axis=0).min()
-    arrival = (
-        int(distance / SPEED_OF_SOUND * SAMPLE_RATE) + pyroomacoustics.constants.get("frac_delay_length") // 2
-    )
+    arrival = int(distance / SPEED_OF_SOUND * SAMPLE_RATE) + pyroomacoustics.constants.get("frac_delay_length") // 2
     early = full[:, arrival:]
     return _unit_energy(_with_tail(early, size, rt60))
 

@@ -137,9 +137,7 @@ class Region:
             first, last = self.loop[0], self.loop[1] + 1
             wanted = max(frames, int(LOOPED_S * self.rate))
             repeats = max(1, -(-(wanted - first) // (last - first)))
-            have = np.concatenate(
-                [self.recording[:, :first], np.tile(self.recording[:, first:last], (1, repeats))], 1
-            )
+            have = np.concatenate([self.recording[:, :first], np.tile(self.recording[:, first:last], (1, repeats))], 1)
             self.__dict__["_unrolled"] = have
         return have
 

@@ -84,4 +84,15 @@ mod tests {
         assert!(performances().iter().any(|performance| performance.id == settings.performance));
         assert!(ensembles().iter().any(|ensemble| ensemble.id == settings.ensemble));
     }
+
+    #[test]
+    fn a_new_instance_begins_with_what_measured_best() {
+        let models = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models"));
+        let synth = ripieno_engine::inference::Manifest::load(models).unwrap().synth.unwrap();
+        assert_eq!(DEFAULT_STEPS as usize, synth.default_steps);
+        assert_eq!(DEFAULT_GUIDANCE, synth.default_guidance_notes);
+        assert_eq!(DEFAULT_GUIDANCE, synth.default_guidance_performance);
+        let settings = ripieno_engine::stream::Settings::default();
+        assert_eq!(settings.steps, synth.default_steps);
+    }
 }

@@ -19,6 +19,9 @@ def main() -> None:
         host.same(f"{name} can be {value}", 1, len(chosen))
         plugin.set_parameter(described[name]["index"], sum(chosen[0]) / 2)
 
+    # JUCE hands parameters over with the next block.
+    engine.load_graph([(plugin, [])])
+    engine.render(0.1)
     state = task.folder / "state"
     plugin.save_state(str(state))
     again = load("again")

@@ -25,6 +25,13 @@ impl Runtime {
     /// A failed load can be tried again: the musician may have put the file in place meanwhile.
     pub fn load(library: Option<&Path>) -> Result<&'static Self, InferenceError> {
         static LOADING: Mutex<()> = Mutex::new(());
+        // A library that was named and is not there is a mistake to be told, also where another one is loaded already.
+        if let Some(path) = library.filter(|path| !path.is_file()) {
+            return Err(InferenceError::RuntimeMissing {
+                searched: path.display().to_string(),
+                library: locations::RUNTIME_LIBRARY,
+            });
+        }
         if let Some(runtime) = RUNTIME.get() {
             return Ok(runtime);
         }

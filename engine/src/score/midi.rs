@@ -454,7 +454,7 @@ mod tests {
     #[test]
     fn no_bytes_make_it_panic() {
         // A real file with every byte flipped in turn, and cut at every length.
-        let whole = b"MThd\0\0\0\x06\0\x01\0\x01\x01\xe0MTrk\0\0\0\x1b\0\xff\x51\x03\x07\xa1\x20\0\xb0\x40\x7f\
+        let whole = b"MThd\0\0\0\x06\0\x01\0\x01\x01\xe0MTrk\0\0\0\x1a\0\xff\x51\x03\x07\xa1\x20\0\xb0\x40\x7f\
             \0\x90\x3c\x64\x60\x3c\0\x60\xb0\x40\0\0\xff\x2f\0";
         assert!(read_bytes(whole, name()).is_ok());
         for i in 0..whole.len() {

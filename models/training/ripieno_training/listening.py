@@ -1,5 +1,7 @@
 """Judges of audio: multi-resolution STFT distance, Frechet distance of musicnn embeddings, note F1 of basic-pitch."""
 
+import contextlib
+import io
 import logging
 import tempfile
 import warnings
@@ -86,7 +88,8 @@ def transcribed(audio: np.ndarray) -> np.ndarray:
 
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         soundfile.write(file.name, audio.T, ft.SAMPLE_RATE)
-        _, _, events = predict(file.name, transcriber())
+        with contextlib.redirect_stdout(io.StringIO()):
+            _, _, events = predict(file.name, transcriber())
     return np.array([[on, off, pitch] for on, off, pitch, *_ in events]).reshape(-1, 3)
 
 

@@ -1,0 +1,19 @@
+"""Leaves out the tests that need PyTorch or the renderer's libraries where those are not installed.
+
+`cargo xtask test` runs what is left: training environments are large, and a musician's machine has none.
+"""
+
+from importlib.util import find_spec
+
+NEEDS = {
+    "tests/test_arranger.py": ("torch", "symusic"),
+    "tests/test_features.py": ("torch",),
+    "tests/test_networks.py": ("torch", "onnx"),
+    "tests/test_render.py": ("pyroomacoustics", "soxr", "symusic"),
+}
+
+collect_ignore = [file for file, libraries in NEEDS.items() if any(find_spec(library) is None for library in libraries)]
+
+
+def pytest_report_header() -> str:
+    return "left out for want of their libraries: " + (", ".join(collect_ignore) or "none")

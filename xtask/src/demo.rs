@@ -56,12 +56,15 @@ pub fn play(progress: &mut Progress) -> Result<Value> {
     let midi = layout::root().join("assets/demo.mid");
     progress.step("Playing the demo piece through the plug-in, in real time");
     let host = layout::cargo_target().join("bundle").join(format!("demo-host{}", std::env::consts::EXE_SUFFIX));
-    shell::show(shell::program(host).arg(layout::bundled().join("Ripieno.clap")).arg(&midi).arg(&folder).args([
-        "--performance",
-        PERFORMANCE,
-        "--ensemble",
-        ENSEMBLE,
-    ]))?;
+    shell::show(
+        shell::program(host)
+            .arg(layout::bundled().join("Ripieno.clap"))
+            .arg(&midi)
+            .arg(&folder)
+            .args(["--performance", PERFORMANCE, "--ensemble", ENSEMBLE, "--written"])
+            .arg(layout::root().join("assets/demo_parts.mid"))
+            .env("RIPIENO_TELEMETRY", layout::target().join("demo-telemetry.json")),
+    )?;
     progress.step("Listening: which notes does a transcriber hear?");
     let report = folder.join("report.json");
     shell::quiet(

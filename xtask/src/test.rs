@@ -90,7 +90,7 @@ pub fn run() -> Result<()> {
     checks.command(
         true,
         "documentation",
-        shell::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+        shell::cargo().args(["doc", "--workspace", "--no-deps", "--lib"]).env("RUSTDOCFLAGS", "-D warnings"),
     );
     checks.command(
         ready,

@@ -44,7 +44,8 @@ pub struct Rates {
 /// What belongs to the trained synthesizer as a whole.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SynthEntry {
-    /// Standard deviation of (mel - prior) per band, natural-log units: mid bands, then side bands.
+    /// What turns the network's residual into mel per band, natural-log units: mid bands, then side bands. It is the
+    /// standard deviation of (mel - prior) times the share of the residual that measured best (`residual_share`).
     pub residual_std: Vec<f32>,
     /// Denoiser steps that measured best on held-out pieces.
     pub default_steps: usize,

@@ -34,7 +34,8 @@ pub const MAX_PARTS: usize = 8;
 pub const HOP_FRAMES: usize = 64;
 /// Frames in which a segment and the next overlap: 0.32 s.
 pub const OVERLAP_FRAMES: usize = 32;
-/// Finished frames the networks see to the left of a segment: 0.32 s, more than half their receptive field.
+/// Finished frames the networks see to the left of a segment: 0.32 s. The denoiser can see 0.78 s;
+/// what lies further back reaches it through the roll's age and release.
 pub const CONTEXT_FRAMES: usize = 32;
 /// Frames of one network call.
 pub const SEGMENT_FRAMES: usize = CONTEXT_FRAMES + HOP_FRAMES + OVERLAP_FRAMES; // 128

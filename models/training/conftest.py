@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 NEEDS = {
     "tests/test_arranger.py": ("torch", "symusic"),
+    "tests/test_arranger_context.py": ("torch",),
     "tests/test_features.py": ("torch",),
     "tests/test_networks.py": ("torch", "onnx"),
     "tests/test_render.py": ("pyroomacoustics", "soxr", "symusic"),

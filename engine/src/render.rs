@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::arranger::{Arranger, ArrangerError, Ensemble};
 use crate::inference::Models;
-use crate::score::{Note, Score};
+use crate::score::{Note, Playback};
 use crate::synth::{
     Guidance, HOP, HOP_FRAMES, PartAudio, PartInput, SAMPLE_RATE, SegmentRequest, StereoBuffer, SynthError, SynthState,
     Synthesizer,
@@ -118,7 +118,7 @@ const TRACK_COLOURS: [[u8; 3]; crate::synth::MAX_PARTS] = [
 
 /// Renders a score. `progress` hears the finished share (0 to 1) after every segment and may break off.
 pub fn render(
-    score: &Score,
+    score: &Playback,
     models: &Models,
     synth: &mut Synthesizer,
     options: &RenderOptions<'_>,
@@ -180,7 +180,7 @@ type Header = (String, u8, [u8; 3]);
 
 /// Notes to parts: (player, stem without sound) of every part.
 fn separate(
-    score: &Score,
+    score: &Playback,
     models: &Models,
     synth: &Synthesizer,
     options: &RenderOptions<'_>,
@@ -223,7 +223,7 @@ fn separate(
 
 /// The arranger's part of every note, chord by chord, as it would be live.
 fn arrange(
-    score: &Score,
+    score: &Playback,
     ensemble: &Ensemble,
     models: &Models,
     notices: &mut Vec<String>,

@@ -13,7 +13,7 @@ use clap::Parser;
 use ripieno_engine::arranger::{Ensemble, EnsemblePart};
 use ripieno_engine::draw::{self, DrawnPart};
 use ripieno_engine::score;
-use ripieno_engine::score::midi::{self, WrittenPart};
+use ripieno_engine::score::{PartNotes, Playback, Score, midi};
 use ripieno_engine::synth::Catalogue;
 use ripieno_tests::clap_host::{Library, Sent};
 use ripieno_tests::performer::{Note, Pace, Stereo, Task, play};
@@ -229,13 +229,13 @@ fn write_parts(
             part.push(score::Note { onset, end, pitch: note.key, velocity: note.velocity });
         }
     }
-    let written: Vec<WrittenPart> = ensemble
+    let written: Vec<PartNotes> = ensemble
         .parts
         .iter()
         .zip(&parts)
-        .map(|(part, notes)| WrittenPart { name: &part.name, program: part.program, notes })
+        .map(|(part, notes)| PartNotes { name: &part.name, program: part.program, notes })
         .collect();
-    midi::write_parts(file, &written, &midi::read(midi)?.tempo)?;
+    midi::write(file, &Score::of_parts(&written, &Playback::read(midi)?.tempo))?;
     Ok(parts)
 }
 
@@ -278,7 +278,7 @@ fn finite(value: f64) -> Option<f64> {
 
 /// The notes of a MIDI file, `late` seconds later.
 fn read_notes(file: &Path, late: f64) -> Result<Vec<Note>> {
-    let score = midi::read(file)?;
+    let score = Playback::read(file)?;
     if score.notes.is_empty() {
         bail!("{} has no notes", file.display());
     }
@@ -333,7 +333,7 @@ fn measured_latency(buses: &[Stereo], notes: &[Note], sent: &[Sent], late: f64) 
 
 /// The share of notes that were given to the part whose track they are written in; tracks and parts go from high to low.
 fn in_written_part(file: &Path, notes: &[Note], sent: &[Sent], late: f64) -> Result<f64> {
-    let score = midi::read(file)?;
+    let score = Playback::read(file)?;
     let mut tracks: Vec<usize> = score.notes.iter().map(|note| note.track).collect();
     tracks.sort_unstable();
     tracks.dedup();

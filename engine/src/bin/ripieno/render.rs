@@ -10,15 +10,14 @@ use ripieno_engine::arranger::Ensemble;
 use ripieno_engine::draw::{self, DrawnPart};
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::render::{Parts, RenderOptions, Rendering, render};
-use ripieno_engine::score::Score;
-use ripieno_engine::score::midi::{self, WrittenPart};
+use ripieno_engine::score::{PartNotes, Playback, Score, midi};
 use ripieno_engine::synth::{Guidance, MAX_PARTS, SAMPLE_RATE, Synthesizer};
 
 use crate::{Failure, list, report, wav};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// MIDI file, type 0 or 1.
+    /// MIDI file.
     input: PathBuf,
     /// Who plays, and where: see `ripieno performances`.
     #[arg(long, default_value = "string-quartet-hall")]
@@ -67,7 +66,7 @@ fn weight(text: &str) -> Result<f32, String> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let score = midi::read(&arguments.input)?;
+    let score = Playback::read(&arguments.input)?;
     let ensemble = chosen_ensemble(arguments.ensemble.as_deref(), &score)?;
     let locations = Locations::find()?;
     let models = Models::load(Runtime::load(Some(&locations.runtime))?, &locations.models)?;
@@ -98,7 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// The ensemble asked for, or none where the file's tracks are the parts.
-fn chosen_ensemble(asked: Option<&str>, score: &Score) -> Result<Option<&'static Ensemble>, Failure> {
+fn chosen_ensemble(asked: Option<&str>, score: &Playback) -> Result<Option<&'static Ensemble>, Failure> {
     match asked {
         Some("tracks") => Ok(None),
         Some(id) => match Ensemble::find(id) {
@@ -129,7 +128,7 @@ fn check_writable(path: &Path) -> Result<(), Failure> {
 }
 
 fn perform(
-    score: &Score,
+    score: &Playback,
     models: &Models,
     synth: &mut Synthesizer,
     options: &RenderOptions<'_>,
@@ -150,7 +149,7 @@ fn perform(
     Ok(rendering?)
 }
 
-fn write(arguments: &Arguments, score: &Score, rendering: &Rendering) -> Result<(), Failure> {
+fn write(arguments: &Arguments, score: &Playback, rendering: &Rendering) -> Result<(), Failure> {
     wav::write(&arguments.output, &rendering.mix)?;
     println!("{}", arguments.output.display());
     if let Some(folder) = &arguments.stems {
@@ -168,12 +167,12 @@ fn write(arguments: &Arguments, score: &Score, rendering: &Rendering) -> Result<
         }
     }
     if let Some(path) = &arguments.midi {
-        let parts: Vec<WrittenPart<'_>> = rendering
+        let parts: Vec<PartNotes<'_>> = rendering
             .stems
             .iter()
-            .map(|stem| WrittenPart { name: &stem.name, program: stem.program, notes: &stem.notes })
+            .map(|stem| PartNotes { name: &stem.name, program: stem.program, notes: &stem.notes })
             .collect();
-        midi::write_parts(path, &parts, &score.tempo)?;
+        midi::write(path, &Score::of_parts(&parts, &score.tempo))?;
         println!("{}", path.display());
     }
     let drawn: Vec<DrawnPart<'_>> = rendering

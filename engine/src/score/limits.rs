@@ -1,0 +1,47 @@
+//! What no file may exceed, so that none costs more time or memory than a piece of music can.
+
+use std::path::Path;
+
+use super::{Score, ScoreError};
+
+/// Notes: an hour of the densest orchestra is a tenth of it.
+pub const MOST_NOTES: usize = 1_000_000;
+/// Bytes of a file: five million MIDI events, which take 200 MB while they are read.
+pub const MOST_BYTES: u64 = 16 << 20;
+/// Seconds: what a broken delta time claims is days.
+pub const MOST_SECONDS: f64 = 6.0 * 3600.0;
+/// Letters of a name that are kept.
+pub const LONGEST_NAME: usize = 80;
+
+/// The bytes of a file that is not too large.
+pub fn load(path: &Path) -> Result<Vec<u8>, ScoreError> {
+    let unreadable = |error: std::io::Error| ScoreError::unreadable(path, &error);
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MOST_BYTES {
+        return Err(ScoreError::too_large(path, format!("{} MB, and {} MB is the most", size >> 20, MOST_BYTES >> 20)));
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+/// What every reader ends with: notes in order, and few and early enough.
+pub fn checked(mut score: Score, path: &Path) -> Result<Score, ScoreError> {
+    score.sort();
+    let notes: usize = score.tracks.iter().map(|track| track.notes.len()).sum();
+    if notes == 0 {
+        return Err(ScoreError::NoNotes { path: path.into(), but: "" });
+    }
+    if notes > MOST_NOTES {
+        return Err(ScoreError::too_large(path, format!("more than {MOST_NOTES} notes")));
+    }
+    let hours = score.seconds() / 3600.0;
+    if hours > MOST_SECONDS / 3600.0 {
+        let reason = format!("{hours:.0} hours long, and {:.0} is the most", MOST_SECONDS / 3600.0);
+        return Err(ScoreError::too_large(path, reason));
+    }
+    Ok(score)
+}
+
+/// A name without surrounding blanks, cut where it is too long to be one.
+pub fn name(text: &str) -> String {
+    text.trim().chars().take(LONGEST_NAME).collect()
+}

@@ -6,8 +6,9 @@
 from importlib.util import find_spec
 
 NEEDS = {
-    "tests/test_arranger.py": ("torch", "symusic"),
+    "tests/test_arranger.py": ("torch", "symusic", "onnxruntime"),
     "tests/test_arranger_context.py": ("torch",),
+    "tests/test_arranger_data.py": ("torch", "symusic"),
     "tests/test_features.py": ("torch",),
     "tests/test_networks.py": ("torch", "onnx"),
     "tests/test_render.py": ("pyroomacoustics", "soxr", "symusic"),

@@ -1,131 +1,97 @@
-"""The arranger: what its data, network, recipe and files promise. No test needs the chorales."""
+"""The arranger: what its networks, recipes and files promise. No test needs the training music."""
 
+import json
 import tomllib
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
-import symusic
 import torch
 
-from ripieno_training.arranger import data, exporting
+from ripieno_training.arranger import data, exporting, table
 from ripieno_training.arranger.assignment import assign, log_softmax
-from ripieno_training.arranger.evaluation import accuracy, one_evening, onnx_run, torch_run
-from ripieno_training.arranger.model import Arranger, rest, sinusoids
-from ripieno_training.arranger.training import loss_of, train
+from ripieno_training.arranger.corpus import Corpus, with_context
+from ripieno_training.arranger.evaluation import HINTS, onnx_run, report, tensors, torch_run, views
+from ripieno_training.arranger.fixtures import PIECES
+from ripieno_training.arranger.kinds import KINDS
+from ripieno_training.arranger.model import PER_NOTE, sinusoids
+from ripieno_training.arranger.training import MODELS, build, loss_of, recipe, train
 
-CONFIG = {"crop": 90, "batch": 3, "shifted": 0.5, "latest_start": 64, "from_the_middle": 0.5}
-CONFIG |= {"human": 0.2, "off_the_grid": 0.2}
-
-
-def torch_ids(features: data.Features) -> list[torch.Tensor]:
-    return [torch.from_numpy(ids)[None] for ids in (features.pitch, features.beat, features.position)]
-
-
-def write_hymns(folder: Path) -> None:
-    """Files under the names of the split, each a transposed hymn."""
-    piece = exporting.hymn()
-    rows = data.SPLIT.read_text().splitlines()[1:]
-    for i, row in enumerate(rows):
-        score = symusic.Score(480)
-        for part, name in enumerate(data.PARTS):
-            track = symusic.Track(name.title())
-            for k in np.flatnonzero(piece.part == part):
-                start, end = 20 * int(piece.time[k]), 20 * int(piece.end[k])
-                track.notes.append(symusic.Note(start, end - start, int(piece.pitch[k]) + i % 5, 64))
-            score.tracks.append(track)
-        score.dump_midi(folder / row.split(",")[0])
+ONLINE = ("online", "lstm", "decoder")
+STREAMED = ("online", "lstm")
 
 
-def test_a_file_becomes_notes_in_the_papers_order(tmp_path):
-    score = symusic.Score(480)
-    for name, notes in (("Soprano", [(0, 480, 72), (480, 240, 74)]), ("Bass", [(0, 960, 48)])):
-        track = symusic.Track(name)
-        for note in notes:
-            track.notes.append(symusic.Note(*note, 64))
-        score.tracks.append(track)
-    score.dump_midi(tmp_path / "x.mid")
-    piece = data.read_piece(tmp_path / "x.mid")
-    assert piece.time.tolist() == [0, 0, 24]
-    assert piece.pitch.tolist() == [48, 72, 74]
-    assert piece.part.tolist() == [3, 0, 0]
-    assert piece.end.tolist() == [48, 24, 36]
+def corpus(kind: str = "quartet", copies: int = 1) -> Corpus:
+    pieces = [PIECES[kind]() for _ in range(3 * copies)]
+    return with_context(KINDS[kind], pieces, ["train", "valid", "test"] * copies)
 
 
-def test_a_track_of_another_name_is_an_error(tmp_path):
-    score = symusic.Score(480)
-    score.tracks.append(symusic.Track("Kazoo"))
-    score.tracks[0].notes.append(symusic.Note(0, 1, 60, 64))
-    score.dump_midi(tmp_path / "x.mid")
-    with pytest.raises(ValueError, match="Kazoo"):
-        data.read_piece(tmp_path / "x.mid")
+def network(model: str, kind: str = "quartet", inputs: tuple[str, ...] = ()):
+    torch.manual_seed(0)
+    return build(recipe(kind, model, list(inputs), {})).eval()
 
 
-def test_a_missing_chorale_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="lacks 32 of 32 chorales of test"):
-        data.load_split(tmp_path, "test")
+def shown(kind: str = "quartet", hints: str = "both") -> data.Arrays:
+    return views(corpus(kind).part("test"), hints)[0]
 
 
-def test_ids_are_shifted_split_and_clipped():
-    ids = data.features(np.array([0, 25, 24 * 5000]), np.array([0, 60, 127]), np.array([0, 3, 1]))
-    assert ids.pitch.tolist() == [1, 61, 128]
-    assert ids.beat.tolist() == [0, 1, 4096]
-    assert ids.position.tolist() == [0, 1, 0]
-    assert ids.label.tolist() == [1, 4, 2]
-
-
-def test_crops_are_full_in_order_and_repeatable():
-    pieces = [exporting.hymn()] * 3
-    first, second = (data.Crops(pieces, CONFIG, seed=4) for _ in range(2))
-    for _ in range(10):
-        a, b = first.batch(), second.batch()
-        assert a.pitch.shape == (3, 90) and (a.label > 0).all() and (a.pitch > 0).all() and (a.pitch <= 128).all()
-        assert (np.diff(a.beat * data.TICKS + a.position, axis=1) >= 0).all()
-        assert (a.pitch == b.pitch).all() and (a.beat == b.beat).all()
-
-
-def test_human_time_keeps_chords_together_and_in_order():
-    piece = exporting.hymn()
-    moved = data.human_time(piece.time, 3.0, np.random.default_rng(0))
-    assert (np.diff(moved) >= 0).all() and (moved != piece.time).any()
-    chord = np.flatnonzero(piece.time == 48)
-    assert len(set(moved[chord])) == 1
+def until(x: data.Arrays, notes: int) -> data.Arrays:
+    return {name: values[:notes] if name in (*PER_NOTE, "label") else values for name, values in x.items()}
 
 
 def test_the_sinusoids_are_the_formulas():
-    table = sinusoids(50, 16)
-    assert table[7, 4].item() == pytest.approx(np.sin(7 / 10_000 ** (4 / 16)), abs=1e-6)
-    assert table[7, 5].item() == pytest.approx(np.cos(7 / 10_000 ** (4 / 16)), abs=1e-6)
+    at = sinusoids(50, 16)
+    assert at[7, 4].item() == pytest.approx(np.sin(7 / 10_000 ** (4 / 16)), abs=1e-6)
+    assert at[7, 5].item() == pytest.approx(np.cos(7 / 10_000 ** (4 / 16)), abs=1e-6)
 
 
-def test_no_answer_depends_on_a_later_note():
-    torch.manual_seed(0)
-    model = Arranger().eval()
-    ids = torch_ids(data.of_piece(exporting.hymn()))
-    whole, _, _ = model(*ids, *rest(1))
-    start, _, _ = model(*[x[:, :40] for x in ids], *rest(1))
-    torch.testing.assert_close(whole[:, :40], start)
+@pytest.mark.parametrize("model", ONLINE)
+def test_no_answer_of_an_online_model_depends_on_a_later_note(model):
+    run, whole = torch_run(network(model)), shown()
+    np.testing.assert_allclose(run([until(whole, 40)])[0], run([whole])[0][:40], atol=1e-5)
 
 
-def test_note_by_note_is_the_whole_sequence():
-    torch.manual_seed(0)
-    model = Arranger().eval()
-    ids = torch_ids(data.of_piece(exporting.hymn()))
-    whole, h, c = model(*ids, *rest(1))
-    state, steps = rest(1), []
-    for i in range(ids[0].shape[1]):
-        logits, *state = model(*[x[:, i : i + 1] for x in ids], *state)
-        steps.append(logits)
-    torch.testing.assert_close(torch.cat(steps, 1), whole)
-    torch.testing.assert_close(state[0], h)
-    torch.testing.assert_close(state[1], c)
+@pytest.mark.parametrize("model", [m for m in MODELS if m not in ONLINE])
+def test_an_offline_model_sees_what_comes(model):
+    run, whole = torch_run(network(model)), shown()
+    assert np.abs(run([until(whole, 40)])[0] - run([whole])[0][:40]).max() > 1e-3
+
+
+@pytest.mark.parametrize("model", STREAMED)
+def test_note_by_note_is_the_whole_sequence(model):
+    network_ = network(model)
+    batch = tensors([shown()], network_.config["inputs"], "cpu")
+    shape = network_.state_shape
+    with torch.no_grad():
+        whole, h, c = network_(batch, torch.zeros(shape), torch.zeros(shape))
+        state, steps = (torch.zeros(shape), torch.zeros(shape)), []
+        for i in range(whole.shape[1]):
+            note = {name: x[:, i : i + 1] if name in PER_NOTE else x for name, x in batch.items()}
+            logits, *state = network_(note, *state)
+            steps.append(logits)
+    torch.testing.assert_close(torch.cat(steps, 1), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state[0], h, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state[1], c, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_padding_beside_a_longer_piece_changes_no_answer(model):
+    run, whole = torch_run(network(model)), shown()
+    together = run([until(whole, 30), whole])
+    np.testing.assert_allclose(together[0], run([until(whole, 30)])[0], atol=1e-5)
 
 
 def test_padding_does_not_count_in_the_loss():
     logits = torch.randn(1, 4, 5)
     label = torch.tensor([[1, 2, 0, 0]])
     torch.testing.assert_close(loss_of(logits, label), loss_of(logits[:, :2], label[:, :2]))
+
+
+def test_without_hints_ours_does_not_see_them():
+    network_ = network("online")
+    none, both = shown(hints="none"), shown(hints="both")
+    assert not none["entry"].any() and not none["entry_known"].any() and not none["hint"].any()
+    assert np.abs(torch_run(network_)([none])[0] - torch_run(network_)([both])[0]).max() > 1e-3
 
 
 @pytest.mark.parametrize("notes", [1, 2, 3, 4])
@@ -143,32 +109,73 @@ def test_a_chord_of_more_notes_than_parts_leaves_no_part_idle():
     assert set(given) == {0, 1, 2, 3}
 
 
-def test_an_evening_has_all_notes_and_wraps_its_clock():
-    evening = one_evening([exporting.hymn()] * 40)
-    assert len(evening.pitch) == 40 * len(exporting.hymn())
-    assert evening.beat.max() < 1024 and (np.diff(evening.beat) < 0).any()
+def test_a_part_of_many_notes_costs_nothing_twice():
+    logits = np.zeros((3, 2))
+    logits[:, 0] = 5.0
+    assert assign(logits, np.array([True, False]), 2.0, mono=[False, True]).tolist() == [0, 0, 0]
+    assert sorted(assign(logits[:2], np.array([False, False]), 2.0)) == [0, 1]
+
+
+@pytest.mark.parametrize(("model", "kind"), [*((m, "quartet") for m in MODELS), ("online", "game"), ("offline", "pop")])
+def test_the_exported_file_answers_as_the_network_does(model, kind, tmp_path):
+    (tmp_path / "manifest.toml").write_text("")
+    network_ = network(model, kind)
+    file = tmp_path / "arranger" / "x.onnx"
+    exporting.write_onnx(network_, KINDS[kind], file)
+    ours = torch_run(exporting.halved(network_))
+    for hints in HINTS:
+        seen = [shown(kind, hints), until(shown(kind, hints), 7)]
+        for theirs, mine in zip(onnx_run(file)(seen), ours(seen), strict=True):
+            np.testing.assert_allclose(theirs, mine, atol=1e-4)
+    exporting.write_entry(network_, "x", file, {"accuracy": 25.0}, tmp_path / "manifest.toml")
+    entry = tomllib.loads((tmp_path / "manifest.toml").read_text())["model"][0]
+    assert [line["name"] for line in entry["input"]][: len(network_.config["inputs"])] == network_.config["inputs"]
+    states = [line["name"] for line in entry["input"]][len(network_.config["inputs"]) :]
+    assert states == (["h", "c"] if model in STREAMED else [])
+    assert [line["name"] for line in entry["output"]] == ["logits", *(f"{name}_out" for name in states)]
+    assert entry["output"][0]["shape"] == [1, "notes", len(KINDS[kind].parts) + 1]
+
+
+@pytest.mark.parametrize("model", ["online", "offline"])
+def test_the_golden_file_holds_what_the_engine_must_compute(model, tmp_path):
+    network_ = network(model)
+    exporting.write_onnx(network_, KINDS["quartet"], tmp_path / "x.onnx")
+    exporting.write_golden(onnx_run(tmp_path / "x.onnx"), network_, "x", tmp_path / "x.json")
+    golden = json.loads((tmp_path / "x.json").read_text())
+    assert [case["hints"] for case in golden["cases"]] == ["none", "both"]
+    for case in golden["cases"]:
+        assert list(case["inputs"]) == network_.config["inputs"] and len(case["logits"]) == 64
+        assert len(case["played"]) == 64 and 0 <= case["accuracy"] <= 1
 
 
 def test_training_stops_saves_resumes_and_learns(tmp_path):
-    write_hymns(tmp_path)
-    small = {"crop": 60, "batch": 4, "steps": 8, "validate_every": 4, "warmup": 1}
-    first = train(tmp_path, tmp_path / "out", float("inf"), False, small | {"steps": 4})
+    music = corpus(copies=2)
+    small = {"crop": 60, "batch": 4, "validate_every": 4, "warmup": 1}
+    first = train(music, tmp_path, float("inf"), False, recipe("quartet", "online", [], small | {"steps": 4}))
     assert first["step"] == 4
-    second = train(tmp_path, tmp_path / "out", float("inf"), True, {"steps": 8})
+    second = train(music, tmp_path, float("inf"), True, recipe("quartet", "online", [], small | {"steps": 8}))
     assert second["step"] == 8 and [line["step"] for line in second["log"]] == [4, 8]
     assert second["log"][1]["loss"] < second["log"][0]["loss"]
 
 
-def test_the_exported_file_answers_as_the_network_does(tmp_path):
-    torch.manual_seed(0)
-    model = Arranger().eval()
-    (tmp_path / "manifest.toml").write_text("")
-    file = tmp_path / "arranger" / "bach_lstm.onnx"
-    exporting.write_onnx(model, file)
-    exporting.write_entry(model, file, {"accuracy": 25.0}, tmp_path / "manifest.toml")
-    pieces = [data.of_piece(exporting.hymn())]
-    np.testing.assert_allclose(onnx_run(file)(pieces)[0], torch_run(model)(pieces)[0], atol=5e-3)
-    entry = tomllib.loads((tmp_path / "manifest.toml").read_text())["model"][0]
-    assert entry["name"] == "bach_lstm" and entry["file"] == "arranger/bach_lstm.onnx"
-    assert [line["name"] for line in entry["input"]] == ["pitch", "beat", "position", "h", "c"]
-    assert 0.0 <= accuracy(onnx_run(file), [exporting.hymn()]) <= 1.0
+def test_a_report_has_every_figure_of_every_hint():
+    figures = report(torch_run(network("online")), corpus().part("test"), None, KINDS["quartet"].mono)
+    assert {"accuracy", "accuracy_entry", "accuracy_pitch", "accuracy_both", "balanced", "accuracy_cello"} <= set(
+        figures
+    )
+    assert figures["pieces"] == 1 and all(0 <= value <= 100 for name, value in figures.items() if "acc" in name)
+
+
+def test_the_table_has_a_line_per_model_and_inputs(tmp_path):
+    figures = {"accuracy": 71.5, "accuracy_entry": 72.0, "accuracy_pitch": 73.0, "accuracy_both": 74.0}
+    for seed, more in ((1, 0.0), (2, 1.0)):
+        result = {
+            "model": "online",
+            "kind": "quartet",
+            "inputs": ["pitch"],
+            "figures": figures | {"accuracy": 71.5 + more},
+        }
+        (tmp_path / f"x-{seed}.json").write_text(json.dumps(result))
+    lines = table.table(tmp_path).splitlines()
+    assert "| ours, online | no hints | - | 72.00 ±0.71 | - | - |" in lines
+    assert "| LSTM, online | no hints | - (93.02) | - (67.43) | - (50.22) | - (74.14) |" in lines

@@ -5,6 +5,8 @@ probabilities is maximised, where a part that takes one note at a time costs `AG
 `BUSY` while it still holds an earlier note. `engine/src/arranger/assignment.rs` is the same rule.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 AGAIN = 20.0
@@ -19,29 +21,45 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
-def assign(logits: np.ndarray, busy: np.ndarray, busy_cost: float = BUSY) -> np.ndarray:
-    """Parts of one chord. logits [notes, parts], without the padding; busy bool [parts]."""
-    scores = log_softmax(logits) - busy_cost * busy
+def assign(
+    logits: np.ndarray, busy: np.ndarray, busy_cost: float = BUSY, mono: Sequence[bool] | None = None
+) -> np.ndarray:
+    """Parts of one chord. logits [notes, parts], without the padding; busy bool [parts].
+
+    mono: parts that take one note at a time, by default all; the others cost nothing.
+    """
+    alone = np.ones(len(busy), bool) if mono is None else np.asarray(mono)
+    if not alone.any():
+        return logits.argmax(1)
+    once = [1 << part if alone[part] else 0 for part in range(len(alone))]
+    scores = log_softmax(logits) - busy_cost * (busy & alone)
     notes, parts = scores.shape
     best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
     for note in range(notes):
         after: dict[int, tuple[float, list[int]]] = {}
         for taken, (total, chosen) in sorted(best.items()):
             for part in range(parts):
-                score = total + scores[note, part] - (AGAIN if taken >> part & 1 else 0.0)
-                key = taken | 1 << part
+                score = total + scores[note, part] - (AGAIN if taken & once[part] else 0.0)
+                key = taken | once[part]
                 if key not in after or score > after[key][0]:
                     after[key] = (score, [*chosen, part])
         best = after
     return np.array(max(best.values(), key=lambda item: item[0])[1])
 
 
-def played(logits: np.ndarray, time: np.ndarray, end: np.ndarray, busy_cost: float = BUSY) -> np.ndarray:
+def played(
+    logits: np.ndarray,
+    time: np.ndarray,
+    end: np.ndarray,
+    busy_cost: float = BUSY,
+    mono: Sequence[bool] | None = None,
+) -> np.ndarray:
     """Parts of a piece. logits [notes, parts + 1], notes in order; a part is busy with what it was *given*."""
     out = np.zeros(len(time), np.int64)
-    for onset in np.unique(time):
-        chord = np.flatnonzero(time == onset)
-        sounding = out[: chord[0]][end[: chord[0]] > onset]
-        busy = np.isin(np.arange(logits.shape[1] - 1), sounding)
-        out[chord] = assign(logits[chord, 1:], busy, busy_cost)
+    free = np.zeros(logits.shape[1] - 1, np.int64)
+    """When each part lets go of the last of its notes."""
+    starts = np.flatnonzero(np.r_[True, time[1:] != time[:-1]])
+    for first, last in zip(starts, np.r_[starts[1:], len(time)], strict=True):
+        out[first:last] = assign(logits[first:last, 1:], free > time[first], busy_cost, mono)
+        np.maximum.at(free, out[first:last], end[first:last])
     return out

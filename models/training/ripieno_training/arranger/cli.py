@@ -8,13 +8,16 @@ import torch
 import yaml
 
 from ..manifest import MANIFEST
-from .data import load_split
-from .evaluation import accuracy, onnx_run, report
-from .exporting import NAME, write_entry, write_golden, write_onnx
-from .training import load_best, train
+from . import splits, table
+from .context import write_golden as write_context_golden
+from .corpus import Corpus, load, read_all
+from .evaluation import Run, accuracy, as_played, onnx_run, report, torch_run, views
+from .exporting import halved, write_entry, write_golden, write_onnx
+from .kinds import KINDS
+from .model import Arranger, parameters
+from .training import MODELS, hints_of, load_best, recipe, train
 
-SHIPPED = MANIFEST.parent / "arranger" / f"{NAME}.onnx"
-GOLDEN = MANIFEST.parents[1] / "tests" / "golden" / "arranger.json"
+GOLDEN = MANIFEST.parents[1] / "tests" / "golden"
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -22,52 +25,134 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ripieno_training.arranger", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     data = argparse.ArgumentParser(add_help=False)
-    data.add_argument("--data", type=Path, required=True, help="folder of the chorales' MIDI files")
-    fit = commands.add_parser("train", parents=[data], help="train on the Bach chorales, or go on training")
+    data.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the unpacked collections")
+    data.add_argument("--cache", type=Path, help="folder to keep the notes in, one .npz per kind")
+    kind = argparse.ArgumentParser(add_help=False)
+    kind.add_argument("--kind", choices=KINDS, required=True)
+    fit = commands.add_parser("train", parents=[data, kind], help="train a model, or go on training")
+    fit.add_argument("--model", choices=MODELS, default="online")
+    fit.add_argument("--inputs", nargs="*", default=[], choices=("duration", "entry", "hint"), help="for the paper's")
     fit.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     fit.add_argument("--minutes", type=float, default=float("inf"), help="processor time at most")
     fit.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    fit.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to config.yaml")
-    measure = commands.add_parser("evaluate", parents=[data], help="measure an exported model")
-    measure.add_argument("--model", type=Path, default=SHIPPED)
-    measure.add_argument("--split", default="test", choices=("train", "valid", "test"))
+    fit.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    fit.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the recipe")
+    measure = commands.add_parser("evaluate", parents=[data], help="measure a checkpoint, or an exported file")
+    measure.add_argument("--checkpoint", type=Path, help="folder of the checkpoint; keeps the result for the table")
+    measure.add_argument("--onnx", type=Path, help="exported file, with --kind")
+    measure.add_argument("--kind", choices=KINDS)
+    measure.add_argument("--split", default="test", choices=splits.SPLITS)
     ship = commands.add_parser("export", parents=[data], help="checkpoint -> ONNX, manifest entry, golden values")
     ship.add_argument("--checkpoint", type=Path, required=True, help="folder of the checkpoint")
     ship.add_argument("--models", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
-    ship.add_argument("--golden", type=Path, default=GOLDEN)
+    ship.add_argument("--golden", type=Path, default=GOLDEN / "arranger")
+    commands.add_parser("split", parents=[data, kind], help="divide a kind's pieces anew and write splits/KIND.csv")
+    commands.add_parser("golden", help="write tests/golden/arranger_context.json")
+    commands.add_parser("table", help="write the model card's table from models/arranger/results")
     return parser
+
+
+def variant(config: dict) -> str:
+    """What a model's name says after its kind: the network and what it sees beyond the default."""
+    further = [n for n in config["inputs"] if n in ("duration", "entry", "hint")]
+    return config["model"] if config["model"] in ("online", "offline") else "_".join([config["model"], *further])
+
+
+def figures_of(run: Run, corpus: Corpus, config: dict, split: str = "test") -> dict:
+    """The report, under the hints that the model takes."""
+    hints = hints_of(config)
+    figures = report(run, corpus.part(split), hints if len(hints) == 1 else None, corpus.kind.mono)
+    return figures
+
+
+def keep(model: Arranger, state: dict, figures: dict) -> None:
+    """Writes the run's result where the table finds it."""
+    config = state["config"]
+    name = KINDS[config["kind"]].model(variant(config))
+    best = max(state["log"], key=lambda line: line["valid"])
+    result = {
+        "name": name,
+        "kind": config["kind"],
+        "model": config["model"],
+        "inputs": config["inputs"],
+        "seed": config["seed"],
+        "parameters": parameters(model),
+        "steps": best["step"],
+        "minutes": round(state["seconds"] / 60, 1),
+        "valid": round(100 * state["accuracy"], 2),
+        "figures": figures,
+    }
+    table.RESULTS.mkdir(parents=True, exist_ok=True)
+    (table.RESULTS / f"{name}-{config['seed']}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 def export(arguments: argparse.Namespace) -> dict:
     """Writes the files; every figure is measured on the ONNX file that is shipped."""
     model, state = load_best(arguments.checkpoint)
-    file = arguments.models / "arranger" / f"{NAME}.onnx"
-    write_onnx(model, file)
+    config = state["config"]
+    kind = KINDS[config["kind"]]
+    name = kind.model(variant(config))
+    file = arguments.models / "arranger" / f"{name}.onnx"
+    write_onnx(model, kind, file)
     run = onnx_run(file)
-    figures = report(run, load_split(arguments.data, "test"))
+    corpus = load(kind, arguments.data, arguments.cache)
+    figures = figures_of(run, corpus, config)
+    valid = corpus.part("valid")
+    seen = views(valid, hints_of(config)[0])
+    together = as_played(run(seen), valid.pieces, kind.mono)
     figures |= {
-        "accuracy_valid": round(100 * accuracy(run, load_split(arguments.data, "valid")), 2),
+        # Whether giving out chords together answers more of the validation notes rightly than note by note.
+        "joint_assignment": int(together > accuracy(run, seen)),
+        "accuracy_valid": round(100 * state["accuracy"], 2),
         "training_steps": max(state["log"], key=lambda line: line["valid"])["step"],
         "training_minutes": round(state["seconds"] / 60, 1),
-        "seed": state["config"]["seed"],
+        "seed": config["seed"],
     }
-    write_entry(model, file, figures, arguments.models / "manifest.toml")
-    figures["golden_accuracy"] = write_golden(run, arguments.golden)
+    write_entry(model, name, file, figures, arguments.models / "manifest.toml")
+    write_golden(run, model, name, arguments.golden / f"{name}.json")
+    keep(model, state, figures)
     return figures
+
+
+def evaluate(arguments: argparse.Namespace) -> dict:
+    """A checkpoint as it would be exported, or an exported file as it is."""
+    if arguments.checkpoint:
+        model, state = load_best(arguments.checkpoint)
+        corpus = load(KINDS[state["config"]["kind"]], arguments.data, arguments.cache)
+        figures = figures_of(torch_run(halved(model)), corpus, state["config"], arguments.split)
+        if arguments.split == "test":
+            keep(model, state, figures)
+        return figures
+    run = onnx_run(arguments.onnx)
+    corpus = load(KINDS[arguments.kind], arguments.data, arguments.cache)
+    return report(run, corpus.part(arguments.split), None, corpus.kind.mono)
 
 
 def main() -> None:
     """Parses the command and runs it."""
     arguments = command_line().parse_args()
     torch.set_num_threads(1)
+    result: object = None
     match arguments.command:
         case "train":
             changes = dict(pair.split("=", 1) for pair in arguments.set)
             changes = {key: yaml.safe_load(value) for key, value in changes.items()}
-            state = train(arguments.data, arguments.out, arguments.minutes, arguments.resume, changes)
+            kind = KINDS[arguments.kind]
+            config = recipe(kind.name, arguments.model, arguments.inputs, changes)
+            corpus = load(kind, arguments.data, arguments.cache)
+            state = train(corpus, arguments.out, arguments.minutes, arguments.resume, config, arguments.device)
             result = {"step": state["step"], "valid": state["accuracy"], "minutes": state["seconds"] / 60}
         case "evaluate":
-            result = report(onnx_run(arguments.model), load_split(arguments.data, arguments.split))
+            result = evaluate(arguments)
         case "export":
             result = export(arguments)
-    print(json.dumps(result, indent=1))
+        case "split":
+            kind = KINDS[arguments.kind]
+            pieces = read_all(kind, arguments.data)
+            result = str(splits.write(kind, splits.divide(kind, list(pieces), list(pieces.values()))))
+        case "golden":
+            write_context_golden(GOLDEN / "arranger_context.json")
+        case "table":
+            print(table.write())
+    if result is not None:
+        print(json.dumps(result, indent=1))

@@ -1,147 +1,163 @@
-"""Chorales as sequences of notes, and the crops a network trains on.
+"""What a network is shown of a piece, and the crops it trains on.
 
-Time counts in ticks, 24 to the quarter. A sequence is sorted by (time, pitch, duration, velocity), stable.
+Every input of a network is an array by its name in the manifest: pitch, beat, position, duration int64 [notes], context
+float32 [notes, 12], entry float32 [notes, parts], entry_known float32 [1], hint int64 [parts]. The answer is label,
+int64 [notes]: part + 1.
 """
 
-import csv
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-import symusic
 
-TICKS = 24
-"""ticks per quarter"""
+from .context import SCALE, since_last_onset
+from .corpus import TOUCHES, Corpus
+from .kinds import TICKS, Piece
+
 LAST_BEAT = 4096
-PARTS = ("soprano", "alto", "tenor", "bass")
-SPLIT = Path(__file__).with_name("bach_split.csv")
+LONGEST_NOTE = 192
+"""ticks; a longer note counts as this long"""
+Arrays = dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One chorale."""
-
-    name: str
-    time: np.ndarray
-    """onset in ticks, int64 [notes]"""
-    pitch: np.ndarray
-    """MIDI pitch, int64 [notes]"""
-    part: np.ndarray
-    """index in PARTS, int64 [notes]"""
-    end: np.ndarray
-    """when it stops sounding, in ticks, int64 [notes]; no network sees it: at note-on nobody knows it"""
-
-    def __len__(self) -> int:
-        return len(self.time)
+def entries(part: np.ndarray, parts: int) -> np.ndarray:
+    """float32 [notes, parts]: -1 before the first note of a part, 0 at it, 1 after it; -1 throughout if it has none."""
+    own = part[:, None] == np.arange(parts)
+    return np.where(own.any(0), np.sign(np.arange(len(part))[:, None] - own.argmax(0)), -1).astype(np.float32)
 
 
-def read_piece(path: Path) -> Piece:
-    """Reads a MIDI file whose tracks are named after PARTS."""
-    score = symusic.Score(path)
-    rows = []
-    for track in score.tracks:
-        name = track.name.strip().lower()
-        if name not in PARTS:
-            raise ValueError(f"{path}: a track is named {track.name!r}, not one of {', '.join(PARTS)}")
-        for note in track.notes:
-            start, length = (round(value * TICKS / score.ticks_per_quarter) for value in (note.time, note.duration))
-            rows.append((start, note.pitch, length, note.velocity, PARTS.index(name)))
-    rows.sort(key=lambda row: row[:4])
-    columns = np.array(rows, np.int64).reshape(-1, 5).T
-    return Piece(path.stem, columns[0], columns[1], columns[4], columns[0] + columns[2])
+def mean_pitches(pitch: np.ndarray, part: np.ndarray, parts: int) -> np.ndarray:
+    """int64 [parts]: the rounded mean pitch of each part + 1, halves up; 0 for a part without notes."""
+    count = np.bincount(part, minlength=parts)
+    total = np.bincount(part, weights=pitch, minlength=parts)
+    return np.where(count > 0, np.floor(total / np.maximum(count, 1) + 0.5).astype(np.int64) + 1, 0)
 
 
-def load_split(folder: Path, split: str) -> list[Piece]:
-    """The pieces of "train", "valid" or "test" in a folder of MIDI files, by name."""
-    with open(SPLIT, newline="", encoding="utf-8") as file:
-        names = sorted(row["file"] for row in csv.DictReader(file) if row["split"] == split)
-    missing = [name for name in names if not (Path(folder) / name).is_file()]
-    if missing:
-        lack = f"{len(missing)} of {len(names)} chorales of {split}"
-        raise FileNotFoundError(f"{folder} lacks {lack}, first {missing[0]}")
-    return [read_piece(Path(folder) / name) for name in names]
-
-
-@dataclass(frozen=True)
-class Features:
-    """What the network sees and should answer, int64 [..., notes] each."""
-
-    pitch: np.ndarray
-    """MIDI + 1; 0 pads"""
-    beat: np.ndarray
-    position: np.ndarray
-    label: np.ndarray
-    """part + 1; 0 pads"""
-
-
-def features(time: np.ndarray, pitch: np.ndarray, part: np.ndarray) -> Features:
+def ids(time: np.ndarray, pitch: np.ndarray, part: np.ndarray) -> Arrays:
     """Ids of a sequence of notes. A beat after the last one counts as the last one."""
-    return Features(pitch + 1, np.minimum(time // TICKS, LAST_BEAT), time % TICKS, part + 1)
+    return {
+        "pitch": pitch + 1,
+        "beat": np.minimum(time // TICKS, LAST_BEAT),
+        "position": time % TICKS,
+        "label": part + 1,
+    }
 
 
-def of_piece(piece: Piece) -> Features:
-    return features(piece.time, piece.pitch, piece.part)
+def view(piece: Piece, near: np.ndarray, parts: int, entry: bool = False, hint: bool = False) -> Arrays:
+    """All inputs of a whole piece from a fresh state. near int8 [notes, 11]: context.neighbours."""
+    return ids(piece.time, piece.pitch, piece.part) | {
+        "duration": np.minimum(piece.end - piece.time, LONGEST_NOTE),
+        "context": np.concatenate([near / SCALE, since_last_onset(piece.time)[:, None]], axis=1),
+        "entry": entries(piece.part, parts) * np.float32(entry),
+        "entry_known": np.array([entry], np.float32),
+        "hint": mean_pitches(piece.pitch, piece.part, parts) * int(hint),
+    }
+
+
+def cut(arrays: Arrays, notes: int) -> Arrays:
+    """The first notes."""
+    return {name: x if name in ("entry_known", "hint") else x[:notes] for name, x in arrays.items()}
 
 
 def human_time(time: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:
     """Onsets moved as a player moves them: whole chords, normally distributed by `spread` ticks, never out of order."""
-    onsets, chord = np.unique(time, return_inverse=True)
+    new = np.r_[True, time[1:] != time[:-1]]
+    onsets = time[new]
     moved = np.maximum.accumulate(np.maximum(onsets + rng.normal(0, spread, len(onsets)), 0))
-    return np.rint(moved).astype(np.int64)[chord]
+    return np.rint(moved).astype(np.int64)[np.cumsum(new) - 1]
 
 
-def off_the_grid(time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The piece as played against a beat clock that knows nothing of it: any tempo, any start, uneven chords."""
-    stretched = time * 2.0 ** rng.uniform(-1, 1) + rng.uniform(0, TICKS)
-    return human_time(stretched, 1.5, rng)
+def off_the_grid(time: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """The piece as played against a beat clock that knows nothing of it: any tempo, any start, uneven chords.
+
+    Also returns how much slower it is.
+    """
+    factor = 2.0 ** rng.uniform(-1, 1)
+    return human_time(time * factor + rng.uniform(0, TICKS), 1.5, rng), factor
 
 
 class Crops:
     """Random crops of a fixed length, every one full.
 
     A crop begins at a piece's first note or in its middle and goes on into further pieces: a player's evening has no
-    reset between pieces, and no computation is spent on padding. Pieces are transposed by -5 to +6 semitones.
+    reset between pieces, and no computation is spent on padding. Pieces are transposed by -5 to +6 semitones, hints
+    with them. Hints are given or not for a whole crop; each piece in it has its own.
     """
 
-    def __init__(self, pieces: list[Piece], config: dict, seed: int) -> None:
-        self.pieces, self.config = pieces, config
+    def __init__(self, corpus: Corpus, config: dict, seed: int) -> None:
+        self.corpus, self.config = corpus, config
+        self.parts = len(corpus.kind.parts)
         self.rng = np.random.default_rng(seed)
         self.deck: list[int] = []
+        copies = [1 + len(piece) // config["notes_per_turn"] for piece in corpus.pieces]
+        self.turns = np.repeat(np.arange(len(corpus)), copies)
+        self.mean = [mean_pitches(piece.pitch, piece.part, self.parts) for piece in corpus.pieces]
 
-    def next_piece(self) -> Piece:
-        """Every piece once before any comes again."""
+    def next_piece(self) -> int:
+        """Every turn once before any comes again; a long piece has several."""
         if not self.deck:
-            self.deck = self.rng.permutation(len(self.pieces)).tolist()
-        return self.pieces[self.deck.pop()]
+            self.deck = self.rng.permutation(self.turns).tolist()
+        return self.deck.pop()
 
-    def crop(self) -> np.ndarray:
-        """time, pitch and part [3, crop]."""
-        length, rng = self.config["crop"], self.rng
-        chunks: list[np.ndarray] = []
+    def hints(self, which: int, transposed: int, dice: np.ndarray) -> np.ndarray:
+        """Pitch hints [parts] of a piece: sometimes inexact, sometimes not for every part, as people give them."""
+        hint = self.mean[which]
+        given = hint > 0
+        if dice[0] < self.config["hint_inexact"]:
+            hint = hint + np.rint(self.rng.normal(0, 2, self.parts)).astype(np.int64)
+        if dice[1] < self.config["hint_partial"]:
+            given &= self.rng.random(self.parts) < 0.5
+        return np.where(given, np.clip(hint + transposed, 1, 128), 0)
+
+    def crop(self) -> Arrays:
+        """Inputs and labels of one crop; hint is [crop, parts] here, for it changes with the piece."""
+        config, rng, length = self.config, self.rng, self.config["crop"]
+        entry, hint = rng.random() < config["entry_given"], rng.random() < config["hint_given"]
+        columns: dict[str, list[np.ndarray]] = {n: [] for n in ("time", "pitch", "part", "duration", "near", "hint")}
+        starts: list[int] = []
         have = 0
-        clock = TICKS * int(rng.integers(self.config["latest_start"])) if rng.random() < self.config["shifted"] else 0
+        clock = TICKS * int(rng.integers(config["latest_start"])) if rng.random() < config["shifted"] else 0
         while have < length:
-            piece = self.next_piece()
+            which = self.next_piece()
+            piece = self.corpus.pieces[which]
             first = 0
-            if not chunks and rng.random() < self.config["from_the_middle"]:
+            if not starts and rng.random() < config["from_the_middle"]:
                 first = int(rng.integers(len(piece) * 3 // 4))
                 # A chord is never cut.
                 first = int(np.searchsorted(piece.time, piece.time[first]))
-            time = piece.time[first:]
+            some = slice(first, first + length - have)
+            time = piece.time[some]
+            duration = piece.end[some] - time
             # Whole beats: the position within the beat is the piece's own. A crop from a middle keeps its own beat.
-            time = time + clock if first or not chunks else time + clock - piece.time[0] // TICKS * TICKS
+            time = time + clock if first or not starts else time + clock - piece.time[0] // TICKS * TICKS
             dice = rng.random()
-            if dice < self.config["off_the_grid"]:
-                time = clock + off_the_grid(time - clock, rng)
-            elif dice < self.config["off_the_grid"] + self.config["human"]:
+            if dice < config["off_the_grid"]:
+                time, factor = off_the_grid(time - clock, rng)
+                time, duration = time + clock, np.rint(duration * factor).astype(np.int64)
+            elif dice < config["off_the_grid"] + config["human"]:
                 time = human_time(time, 1.0, rng)
-            pitch = piece.pitch[first:] + int(rng.integers(-5, 7))
-            chunks.append(np.stack([time, pitch, piece.part[first:]]))
+            transposed = int(rng.integers(-5, 7))
+            pitch = np.clip(piece.pitch[some] + transposed, 0, 127)
+            touch = int(rng.choice(len(TOUCHES), p=config["touches"]))
+            columns["time"].append(time)
+            columns["pitch"].append(pitch)
+            columns["part"].append(piece.part[some])
+            columns["duration"].append(np.minimum(duration, LONGEST_NOTE))
+            columns["near"].append(self.corpus.near[which][touch, some])
+            given = self.hints(which, transposed, rng.random(2)) if hint else np.zeros(self.parts, np.int64)
+            columns["hint"].append(np.broadcast_to(given, (len(time), self.parts)))
+            starts.append(have)
             have += len(time)
             clock = (int(time[-1]) // TICKS + int(rng.integers(1, 9))) * TICKS
-        return np.concatenate(chunks, axis=1)[:, :length]
+        whole = {name: np.concatenate(rows) for name, rows in columns.items()}
+        spans = zip(starts, [*starts[1:], length], strict=True)
+        entered = [entries(whole["part"][a:b], self.parts) for a, b in spans]
+        return ids(whole["time"], whole["pitch"], whole["part"]) | {
+            "duration": whole["duration"],
+            "context": np.concatenate([whole["near"] / SCALE, since_last_onset(whole["time"])[:, None]], axis=1),
+            "entry": np.concatenate(entered) * np.float32(entry),
+            "entry_known": np.array([entry], np.float32),
+            "hint": whole["hint"],
+        }
 
-    def batch(self) -> Features:
-        """[batch, crop] each."""
-        stacked = np.stack([self.crop() for _ in range(self.config["batch"])], axis=1)
-        return features(*stacked)
+    def batch(self) -> Arrays:
+        """[batch, ...] each."""
+        crops = [self.crop() for _ in range(self.config["batch"])]
+        return {name: np.stack([crop[name] for crop in crops]) for name in crops[0]}

@@ -1,6 +1,6 @@
 """Accuracy per note, as the paper counts it: over all notes of a set, every piece from a fresh state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,50 +8,68 @@ import onnxruntime
 import torch
 
 from .assignment import BUSY, played
-from .data import PARTS, TICKS, Features, Piece, features, human_time, of_piece, off_the_grid
-from .model import LAYERS, WIDTH, Arranger, rest
+from .corpus import TOUCHES, Corpus, ends_of
+from .data import Arrays, cut, human_time, ids, off_the_grid, view
+from .kinds import Piece
+from .model import PER_NOTE, Arranger
 
 LONGEST = 2000
 """notes of a piece that count"""
-WRAP = 1024
-"""beats after which the engine's song clock begins again; training has seen no more than 1.5 times as many"""
-LEGATO = 0.1
-"""quarters by which a legato player holds on into the next note"""
-Run = Callable[[list[Features]], list[np.ndarray]]
-"""Features of pieces -> logits [notes, parts + 1] of each, from a fresh state."""
+AT_ONCE = 24
+"""pieces in a batch"""
+HINTS = {"none": (False, False), "entry": (True, False), "pitch": (False, True), "both": (True, True)}
+"""Which hints a model gets: entry, pitch."""
+Run = Callable[[Sequence[Arrays]], list[np.ndarray]]
+"""Inputs of pieces -> logits [notes, parts + 1] of each, from a fresh state."""
 
 
-def torch_run(model: Arranger) -> Run:
-    """All pieces as one padded batch."""
+def tensors(pieces: Sequence[Arrays], names: Sequence[str], device: str) -> dict[str, torch.Tensor]:
+    """Inputs as one batch, the shorter padded with zeros."""
+    longest = max(len(piece["pitch"]) for piece in pieces)
 
-    @torch.no_grad()
-    def run(pieces: list[Features]) -> list[np.ndarray]:
+    def padded(x: np.ndarray) -> np.ndarray:
+        return np.pad(x, [(0, longest - len(x))] + [(0, 0)] * (x.ndim - 1))
+
+    out = {}
+    for name in names:
+        rows = [padded(piece[name]) if name in PER_NOTE else piece[name] for piece in pieces]
+        out[name] = torch.from_numpy(np.stack(rows)).to(device)
+    return out
+
+
+def torch_run(model: Arranger, fast: bool = False) -> Run:
+    """Batches of pieces of similar length, in fp32 or, `fast`, in bf16 where PyTorch holds it safe."""
+    device = next(model.parameters()).device.type
+
+    @torch.inference_mode()
+    def run(pieces: Sequence[Arrays]) -> list[np.ndarray]:
         model.eval()
-        longest = max(len(piece.pitch) for piece in pieces)
-
-        def stack(name: str) -> torch.Tensor:
-            rows = [getattr(piece, name) for piece in pieces]
-            return torch.from_numpy(np.stack([np.pad(row, (0, longest - len(row))) for row in rows]))
-
-        logits, _, _ = model(stack("pitch"), stack("beat"), stack("position"), *rest(len(pieces)))
-        return [row[: len(piece.pitch)].numpy() for row, piece in zip(logits, pieces, strict=True)]
+        order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]["pitch"]))
+        out: list[np.ndarray] = [np.empty(0)] * len(pieces)
+        for first in range(0, len(order), AT_ONCE):
+            group = order[first : first + AT_ONCE]
+            batch = tensors([pieces[i] for i in group], model.config["inputs"], device)
+            lengths = [len(pieces[i]["pitch"]) for i in group]
+            with torch.autocast(device, torch.bfloat16, enabled=fast):
+                logits, _, _ = model(batch, lengths=torch.tensor(lengths, device=device))
+            for i, row, length in zip(group, logits.float().cpu().numpy(), lengths, strict=True):
+                out[i] = row[:length]
+        return out
 
     return run
 
 
 def onnx_run(file: Path) -> Run:
-    """One piece after the other, through the exported file."""
+    """One piece after the other, through the file; any input X with an output X_out is state, zeros at first."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    state = {line.name.removesuffix("_out") for line in session.get_outputs() if line.name.endswith("_out")}
+    still = {line.name: np.zeros(line.shape, np.float32) for line in session.get_inputs() if line.name in state}
+    asked = [line.name for line in session.get_inputs() if line.name not in state]
 
-    def run(pieces: list[Features]) -> list[np.ndarray]:
-        still = np.zeros((LAYERS, 1, WIDTH), np.float32)
-        feeds = [
-            {name: getattr(piece, name)[None] for name in ("pitch", "beat", "position")} | {"h": still, "c": still}
-            for piece in pieces
-        ]
-        return [session.run(["logits"], feed)[0][0] for feed in feeds]
+    def run(pieces: Sequence[Arrays]) -> list[np.ndarray]:
+        return [session.run(["logits"], {n: piece[n][None] for n in asked} | still)[0][0] for piece in pieces]
 
     return run
 
@@ -61,66 +79,71 @@ def argmax_parts(logits: np.ndarray) -> np.ndarray:
     return logits[:, 1:].argmax(1)
 
 
-def accuracy(run: Run, pieces: list[Piece], view: Callable[[Piece], Features] = of_piece) -> float:
+def views(corpus: Corpus, hints: str, longest: int = LONGEST, touch: int = 0) -> list[Arrays]:
+    """Inputs of every piece. touch: index in corpus.TOUCHES."""
+    parts = len(corpus.kind.parts)
+    pairs = zip(corpus.pieces, corpus.near, strict=True)
+    return [cut(view(piece, near[touch], parts, *HINTS[hints]), longest) for piece, near in pairs]
+
+
+def share(right: list[np.ndarray]) -> float:
+    return float(np.concatenate(right).mean())
+
+
+def accuracy(run: Run, seen: Sequence[Arrays]) -> float:
     """Notes given to their own part, of all notes."""
-    seen = [view(piece) for piece in pieces]
-    seen = [Features(f.pitch[:LONGEST], f.beat[:LONGEST], f.position[:LONGEST], f.label[:LONGEST]) for f in seen]
-    right = [(argmax_parts(logits) == f.label - 1) for logits, f in zip(run(seen), seen, strict=True)]
-    return float(np.concatenate(right).mean())
+    return share([argmax_parts(x) == s["label"] - 1 for x, s in zip(run(seen), seen, strict=True)])
 
 
-def one_evening(pieces: list[Piece]) -> Features:
-    """All pieces one after the other with no reset, on a song clock that begins again every WRAP beats."""
-    times, clock = [], 0
-    for piece in pieces:
-        times.append(piece.time + clock)
-        clock = (int(times[-1][-1]) // TICKS + 4) * TICKS
-    time = np.concatenate(times) % (WRAP * TICKS)
-    return features(time, np.concatenate([p.pitch for p in pieces]), np.concatenate([p.part for p in pieces]))
+def per_part(logits: Sequence[np.ndarray], seen: Sequence[Arrays], parts: int) -> np.ndarray:
+    """Share of each part's notes that are given to it, [parts]."""
+    label = np.concatenate([s["label"] for s in seen]) - 1
+    right = np.concatenate([argmax_parts(x) for x in logits]) == label
+    return np.array([right[label == part].mean() if (label == part).any() else np.nan for part in range(parts)])
 
 
-def legato(piece: Piece) -> np.ndarray:
-    """Ends of the notes if every part lets go of a note a little after its next has begun."""
-    return piece.end + round(LEGATO * TICKS)
-
-
-def as_played(run: Run, pieces: list[Piece], ends: Callable[[Piece], np.ndarray], busy_cost: float = BUSY) -> float:
+def as_played(
+    logits: Sequence[np.ndarray], pieces: Sequence[Piece], mono: Sequence[bool], touch: str = "written"
+) -> float:
     """Accuracy when chords are given out together and held notes are known."""
-    every = run([of_piece(piece) for piece in pieces])
-    right = [played(x, p.time, ends(p), busy_cost) == p.part for x, p in zip(every, pieces, strict=True)]
-    return float(np.concatenate(right).mean())
+    right = []
+    for x, p in zip(logits, pieces, strict=True):
+        time, end = p.time[: len(x)], ends_of(p.time, p.end, touch)[: len(x)]
+        right.append(played(x, time, end, BUSY, mono) == p.part[: len(x)])
+    return share(right)
 
 
-def report(run: Run, pieces: list[Piece]) -> dict[str, float | int]:
-    """Every figure of the card, in per cent of the notes of `pieces`."""
+def report(run: Run, corpus: Corpus, always: Sequence[str] | None, mono: Sequence[bool]) -> dict[str, float | int]:
+    """Every figure of a model, in per cent of the notes of `corpus`, pieces cut at LONGEST notes.
+
+    always: the hints of a model that never goes without them; by default it is measured with none, each, and both.
+    A model that takes no hints scores the same with all. Figures without a suffix are those of the first hints.
+    """
     rng = np.random.default_rng(1)
-    whole = [of_piece(piece) for piece in pieces]
-    logits = run(whole)
-    labels = np.concatenate([f.label for f in whole])
-    answers = np.concatenate([argmax_parts(x) + 1 for x in logits])
-    evening = one_evening(pieces)
-
-    def late(piece: Piece) -> Features:
-        return features(piece.time + 517 * TICKS, piece.pitch, piece.part)
-
-    def human(piece: Piece) -> Features:
-        return features(human_time(piece.time, 1.0, rng), piece.pitch, piece.part)
-
-    def free(piece: Piece) -> Features:
-        return features(off_the_grid(piece.time, rng), piece.pitch, piece.part)
-
-    shares = {
-        "accuracy": accuracy(run, pieces),
-        **{f"accuracy_{part}": (answers == labels)[labels == i + 1].mean() for i, part in enumerate(PARTS)},
-        "accuracy_begun_at_beat_517": accuracy(run, pieces, late),
-        "accuracy_without_reset": (argmax_parts(run([evening])[0]) == evening.label - 1).mean(),
-        "accuracy_human_timing": accuracy(run, pieces, human),
-        "accuracy_no_click": accuracy(run, pieces, free),
-        "accuracy_as_played": as_played(run, pieces, lambda piece: piece.end),
-        "accuracy_as_played_legato": as_played(run, pieces, legato),
-    }
+    parts, pieces = corpus.kind.parts, corpus.pieces
+    figures: dict[str, float] = {}
+    every = tuple(always or HINTS)
+    for hints in every:
+        seen = views(corpus, hints)
+        logits = run(seen)
+        suffix = "" if hints == every[0] else f"_{hints}"
+        right = [argmax_parts(x) == s["label"] - 1 for x, s in zip(logits, seen, strict=True)]
+        own = per_part(logits, seen, len(parts))
+        figures |= {f"accuracy{suffix}": share(right), f"balanced{suffix}": float(np.nanmean(own))}
+        if hints in (every[0], "both"):
+            figures |= {f"accuracy{suffix}_{part}": x for part, x in zip(parts, own, strict=True)}
+            figures[f"accuracy{suffix}_as_played"] = as_played(logits, pieces, mono)
+    figures["accuracy_legato"] = accuracy(run, views(corpus, every[0], touch=TOUCHES.index("legato")))
+    seen = views(corpus, every[0])
+    moves = {"human_timing": lambda t: human_time(t, 1.0, rng), "no_click": lambda t: off_the_grid(t, rng)[0]}
+    for name, move in moves.items():
+        moved = []
+        for piece, s in zip(pieces, seen, strict=True):
+            time, pitch, part = (x[:LONGEST] for x in (piece.time, piece.pitch, piece.part))
+            moved.append(s | ids(move(time), pitch, part))
+        figures[f"accuracy_{name}"] = accuracy(run, moved)
     return {
         "pieces": len(pieces),
-        "notes": int(sum(map(len, pieces))),
-        **{name: round(100 * float(x), 2) for name, x in shares.items()},
+        "notes": int(sum(min(len(p), LONGEST) for p in pieces)),
+        **{name: round(100 * float(x), 2) for name, x in figures.items()},
     }

@@ -1,5 +1,6 @@
 """Writes the ONNX file, its manifest entry, and the golden values the engine is held to."""
 
+import copy
 import json
 import warnings
 from pathlib import Path
@@ -7,43 +8,96 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from torch import Tensor, nn
 
-from ..export import halve, tensor
+from ..export import SMALLEST, halve, tensor
 from ..manifest import write_model_entry
 from .assignment import played
-from .data import PARTS, Piece, of_piece
-from .evaluation import Run, argmax_parts
-from .model import LAYERS, WIDTH, Arranger, parameters
+from .context import WIDTH
+from .corpus import with_context
+from .data import cut, view
+from .evaluation import HINTS, Run, argmax_parts
+from .fixtures import PIECES
+from .kinds import KINDS, Kind
+from .model import Arranger, parameters
 
-NAME = "bach_lstm"
-LICENCE = "LicenseRef-music21-corpus"
-"""trained on the music21 corpus: works in the public domain, encodings with restrictions on commercial use"""
-STATE = [LAYERS, 1, WIDTH]
-INPUTS = [
-    tensor("pitch", [1, "notes"], "i64", "MIDI pitch + 1"),
-    tensor("beat", [1, "notes"], "i64", "quarters from the song's start, 0 to 4096"),
-    tensor("position", [1, "notes"], "i64", "24ths of a quarter, 0 to 23"),
-    tensor("h", STATE, "f32", "hidden state, zeros at first"),
-    tensor("c", STATE, "f32", "cell state, zeros at first"),
-]
-OUTPUTS = [
-    tensor("logits", [1, "notes", len(PARTS) + 1], "f32", "padding, soprano, alto, tenor, bass"),
-    tensor("h_out", STATE, "f32", "hidden state after the last note"),
-    tensor("c_out", STATE, "f32", "cell state after the last note"),
-]
+GOLDEN_NOTES = 64
 
 
-def write_onnx(model: Arranger, file: Path) -> None:
+def input_lines(model: Arranger, kind: Kind) -> list[dict]:
+    """The manifest's lines of the inputs a model asks for, in the order of its call, state last."""
+    notes, parts = [1, "notes"], len(kind.parts)
+    listed = ", ".join(kind.parts)
+    lines = {
+        "pitch": tensor("pitch", notes, "i64", "MIDI pitch + 1"),
+        "beat": tensor("beat", notes, "i64", "quarters from the song's start, 0 to 4096"),
+        "position": tensor("position", notes, "i64", "24ths of a quarter, 0 to 23"),
+        "duration": tensor("duration", notes, "i64", "24ths of a quarter, 0 to 192"),
+        "context": tensor("context", [*notes, WIDTH], "f32", "chord and held notes: training/.../arranger/context.py"),
+        "entry": tensor(
+            "entry", [*notes, parts], "f32", f"-1 before, 0 at, 1 after the first note of {listed}; 0 if unknown"
+        ),
+        "entry_known": tensor("entry_known", [1, 1], "f32", "1, or 0 without entry hints"),
+        "hint": tensor("hint", [1, parts], "i64", f"mean MIDI pitch + 1 of {listed}; 0 if unknown"),
+    }
+    return [lines[name] for name in model.config["inputs"]] + state_lines(model, "")
+
+
+def output_lines(model: Arranger, kind: Kind) -> list[dict]:
+    logits = tensor("logits", [1, "notes", len(kind.parts) + 1], "f32", f"padding, {', '.join(kind.parts)}")
+    return [logits, *state_lines(model, "_out")]
+
+
+def state_lines(model: Arranger, suffix: str) -> list[dict]:
+    """Hidden and cell state, or nothing."""
+    if not model.state_shape:
+        return []
+    when = "after the last note" if suffix else "zeros at first"
+    words = (("h", "hidden"), ("c", "cell"))
+    return [tensor(f"{name}{suffix}", model.state_shape, "f32", f"{word} state, {when}") for name, word in words]
+
+
+class Called(nn.Module):
+    """The network with its inputs in order instead of by name."""
+
+    def __init__(self, model: Arranger) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        names = self.model.config["inputs"]
+        state = values[len(names) :]
+        out = self.model(dict(zip(names, values[: len(names)], strict=True)), *state)
+        return tuple(x for x in out if x is not None)
+
+
+def halved(model: Arranger) -> Arranger:
+    """A copy whose weights are what the exported file keeps of them."""
+    model = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.numel() >= SMALLEST:
+                weight.copy_(weight.half().float())
+    return model
+
+
+def write_onnx(model: Arranger, kind: Kind, file: Path) -> None:
     """The network as ONNX, opset 17, large weights stored as fp16."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    ids = torch.ones(1, 5, dtype=torch.int64)
-    state = torch.zeros(STATE), torch.zeros(STATE)
+    inputs, outputs = input_lines(model, kind), output_lines(model, kind)
+    example = tuple(
+        torch.zeros(
+            [5 if size == "notes" else size for size in line["shape"]],
+            dtype=torch.int64 if line["type"] == "i64" else torch.float32,
+        )
+        for line in inputs
+    )
+    axes = {line["name"]: {1: "notes"} for line in [*inputs, *outputs] if "notes" in line["shape"]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            model.eval(), (ids, ids, ids, *state), str(file), opset_version=17, dynamo=False,
-            input_names=[line["name"] for line in INPUTS], output_names=[line["name"] for line in OUTPUTS],
-            dynamic_axes={name: {1: "notes"} for name in ("pitch", "beat", "position", "logits")},
+            Called(model).eval(), example, str(file), opset_version=17, dynamo=False, dynamic_axes=axes,
+            input_names=[line["name"] for line in inputs], output_names=[line["name"] for line in outputs],
         )  # fmt: skip
     graph = onnx.load(str(file))
     halve(graph)
@@ -51,54 +105,48 @@ def write_onnx(model: Arranger, file: Path) -> None:
     onnx.save(graph, str(file))
 
 
-def write_entry(model: Arranger, file: Path, figures: dict, manifest: Path) -> None:
+def write_entry(model: Arranger, name: str, file: Path, figures: dict, manifest: Path) -> None:
     """The file's entry in the manifest."""
-    made_by = "python -m ripieno_training.arranger train && python -m ripieno_training.arranger export"
-    write_model_entry(NAME, file, LICENCE, made_by, parameters(model), INPUTS, OUTPUTS, figures, manifest)
+    kind = KINDS[model.config["kind"]]
+    made_by = (
+        f"python -m ripieno_training.arranger train --kind {kind.name} --model {model.config['model']}"
+        " && python -m ripieno_training.arranger export"
+    )
+    lines = input_lines(model, kind), output_lines(model, kind)
+    write_model_entry(name, file, kind.licence, made_by, parameters(model), *lines, figures, manifest)
 
 
-CADENCES = (
-    # Soprano, alto, tenor, bass on each quarter; four phrases in G that a hymn might have, written for this fixture.
-    "67 62 59 43, 69 62 57 50, 71 62 55 43, 72 64 55 48, 71 62 55 50, 69 60 54 50, 67 59 55 43, 67 59 55 43",
-    "71 62 55 55, 71 62 55 54, 72 64 55 52, 74 66 57 50, 76 67 60 48, 74 67 59 50, 73 67 57 45, 74 66 57 50",
-    "74 65 59 55, 72 64 60 57, 71 62 59 55, 69 60 57 53, 67 60 55 52, 69 60 57 54, 71 62 55 55, 69 62 54 50",
-    "67 62 58 43, 70 62 55 46, 69 63 54 48, 67 62 55 50, 69 60 54 51, 66 60 57 50, 67 58 55 48, 67 59 55 43",
-)
-
-
-def hymn() -> Piece:
-    """A piece of four voices and four phrases; where a voice steps by a third it passes through the note between."""
-    chords = [[int(x) for x in chord.split()] for phrase in CADENCES for chord in phrase.split(", ")]
-    rows = []
-    for i, chord in enumerate(chords):
-        following = chords[i + 1] if i + 1 < len(chords) else chord
-        for part, pitch in enumerate(chord):
-            leap = following[part] - pitch
-            passes = abs(leap) in (3, 4)
-            rows.append((24 * i, pitch, 12 if passes else 24, part))
-            if passes:
-                rows.append((24 * i + 12, pitch + (2 if leap > 0 else -2), 12, part))
-    rows.sort(key=lambda row: row[:3])
-    time, pitch, length, part = np.array(rows, np.int64).T
-    return Piece("hymn", time, pitch, part, time + length)
-
-
-def write_golden(run: Run, file: Path) -> float:
-    """What the exported file says about the hymn, for the engine's tests. Returns its accuracy."""
-    piece = hymn()
-    ids = of_piece(piece)
-    logits = run([ids])[0]
-    right = float((argmax_parts(logits) == piece.part).mean())
-    values = {
-        "made_by": "python -m ripieno_training.arranger export",
-        "time": piece.time.tolist(),
-        "end": piece.end.tolist(),
-        "pitch": piece.pitch.tolist(),
-        "part": piece.part.tolist(),
-        "logits": [[round(float(x), 5) for x in row] for row in logits],
-        "accuracy": right,
-        "played": played(logits, piece.time, piece.end).tolist(),
-    }
+def write_golden(run: Run, model: Arranger, name: str, file: Path) -> None:
+    """What the exported file says about a short piece, without hints and with all it takes, for the engine's tests."""
+    kind = KINDS[model.config["kind"]]
+    piece = PIECES[kind.name]()
+    near = with_context(kind, [piece], ["test"]).near[0][0]
+    inputs = model.config["inputs"]
+    cases = []
+    for hints, given in HINTS.items():
+        asked = [n for n, on in zip(("entry", "hint"), given, strict=True) if on]
+        built_in = [n for n in ("entry", "hint") if n in inputs]
+        if asked != built_in if "entry_known" not in inputs else hints not in ("none", "both"):
+            continue
+        seen = cut(view(piece, near, len(kind.parts), *given), GOLDEN_NOTES)
+        logits = run([seen])[0]
+        time, end = piece.time[:GOLDEN_NOTES], piece.end[:GOLDEN_NOTES]
+        cases.append(
+            {
+                "hints": hints,
+                "inputs": {n: _rounded(seen[n]) for n in inputs},
+                "logits": _rounded(logits),
+                "accuracy": round(float((argmax_parts(logits) == seen["label"] - 1).mean()), 6),
+                "played": played(logits, time, end, mono=kind.mono).tolist(),
+            }
+        )
+    notes = {n: getattr(piece, n)[:GOLDEN_NOTES].tolist() for n in ("time", "pitch", "end", "part")}
+    made_by = "python -m ripieno_training.arranger export"
+    values = {"made_by": made_by, "model": name, "parts": kind.parts, "mono": kind.mono, "notes": notes, "cases": cases}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(values) + "\n")
-    return right
+    file.write_text(json.dumps(values, separators=(",", ":")) + "\n")
+
+
+def _rounded(x: np.ndarray) -> list:
+    """To six decimals, as lists."""
+    return np.round(x.astype(np.float64), 6).tolist() if x.dtype.kind == "f" else x.tolist()

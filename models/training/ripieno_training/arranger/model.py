@@ -1,17 +1,25 @@
-"""The network: MODELS.md section 1, an online LSTM of three layers with a LayerNorm after each."""
+"""The networks: the paper's four and ours.
+
+All take a dictionary of the inputs they ask for (data.py) and give logits [batch, notes, parts + 1]. Those that run
+online see the notes so far; a recurrent one carries its state from call to call.
+"""
 
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .data import LAST_BEAT, PARTS, TICKS
+from .context import WIDTH as CONTEXT
+from .data import LAST_BEAT, LONGEST_NOTE
+from .kinds import TICKS
 
-LAYERS = 3
-WIDTH = 128
 EMBEDDING = 16
 PITCHES = 129
 """128 MIDI pitches and the padding"""
+PER_NOTE = ("pitch", "beat", "position", "duration", "context", "entry")
+"""The other inputs, entry_known and hint, are one per sequence."""
+Inputs = dict[str, Tensor]
 
 
 def sinusoids(count: int, width: int) -> Tensor:
@@ -28,39 +36,168 @@ def frequencies() -> Tensor:
     return torch.cat([torch.zeros(1), (hertz / hertz.max()).float()])[:, None]
 
 
-class Arranger(nn.Module):
-    """Notes so far -> a logit per part for the newest, with the state carried by the caller."""
+class Notes(nn.Module):
+    """A vector per note from the inputs asked for: 49 numbers from pitch, beat and position, as in the paper.
 
-    def __init__(self, dropout: float = 0.2) -> None:
+    Pitch hints are embedded like pitches, as there; or, `relative`, given as the note's distance from each part's mean.
+    """
+
+    def __init__(self, inputs: list[str], parts: int, relative: bool) -> None:
         super().__init__()
+        self.inputs, self.relative = inputs, relative
         self.pitch = nn.Embedding(PITCHES, EMBEDDING)
-        self.position = nn.Embedding(TICKS, EMBEDDING)
-        self.register_buffer("beat", sinusoids(LAST_BEAT + 1, EMBEDDING), persistent=False)
         self.register_buffer("frequency", frequencies(), persistent=False)
-        widths = [3 * EMBEDDING + 1, *[WIDTH] * (LAYERS - 1)]
-        self.layers = nn.ModuleList(nn.LSTM(width, WIDTH, batch_first=False) for width in widths)
-        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in widths)
-        self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(WIDTH, len(PARTS) + 1)
+        self.width = EMBEDDING + 1
+        if "beat" in inputs:
+            self.register_buffer("beat", sinusoids(LAST_BEAT + 1, EMBEDDING), persistent=False)
+            self.width += EMBEDDING
+        if "position" in inputs:
+            self.position = nn.Embedding(TICKS, EMBEDDING)
+            self.width += EMBEDDING
+        if "duration" in inputs:
+            self.duration = nn.Embedding(LONGEST_NOTE + 1, EMBEDDING)
+            self.width += EMBEDDING + 1
+        self.width += CONTEXT * ("context" in inputs) + parts * ("entry" in inputs) + ("entry_known" in inputs)
+        if "hint" in inputs:
+            self.width += parts * (3 if relative else EMBEDDING)
+
+    def forward(self, x: Inputs) -> Tensor:
+        """[batch, notes, width]"""
+        pitch = x["pitch"]
+        columns = [self.pitch(pitch), self.frequency[pitch]]
+        if "beat" in self.inputs:
+            columns.append(self.beat[x["beat"]])
+        if "position" in self.inputs:
+            columns.append(self.position(x["position"]))
+        if "duration" in self.inputs:
+            columns += [self.duration(x["duration"]), torch.log1p(x["duration"].float())[..., None] / 5]
+        columns += [x[name] for name in ("context", "entry") if name in self.inputs]
+        if "entry_known" in self.inputs:
+            columns.append(x["entry_known"][:, None].expand(-1, pitch.shape[1], -1))
+        if "hint" in self.inputs:
+            hint = x["hint"] if x["hint"].dim() == 3 else x["hint"][:, None].expand(-1, pitch.shape[1], -1)
+            if self.relative:
+                given = (hint > 0).float()
+                distance = ((pitch[..., None] - hint).float() / 12).clamp(-3, 3) * given
+                columns += [distance, given * torch.exp(-distance.abs()), given]
+            else:
+                columns.append(self.pitch(hint).flatten(-2))
+        return torch.cat(columns, -1)
+
+
+class Recurrent(nn.Module):
+    """Layers of LSTM, each followed by LayerNorm and dropout.
+
+    mixed: a layer before the first that mixes a note's inputs, and residual connections between the layers.
+    """
+
+    def __init__(self, width_in: int, config: dict) -> None:
+        super().__init__()
+        self.width, self.depth, self.both, self.mixed = (
+            config[k] for k in ("width", "layers", "bidirectional", "mixed")
+        )
+        out = self.width * (2 if self.both else 1)
+        if self.mixed:
+            self.mix = nn.Sequential(nn.Linear(width_in, out), nn.GELU(), nn.LayerNorm(out))
+            width_in = out
+        widths = [width_in, *[out] * (self.depth - 1)]
+        self.forwards = nn.ModuleList(nn.LSTM(width, self.width) for width in widths)
+        self.backwards = nn.ModuleList(nn.LSTM(width, self.width) for width in widths) if self.both else None
+        self.norms = nn.ModuleList(nn.LayerNorm(out) for _ in widths)
+        self.dropout = nn.Dropout(config["dropout"])
+        self.out = out
+
+    def state(self) -> list[int]:
+        """Shape of the hidden state, and of the cell state, that a caller carries; empty if none can be."""
+        return [] if self.both else [self.depth, 1, self.width]
 
     def forward(
-        self, pitch: Tensor, beat: Tensor, position: Tensor, h: Tensor, c: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """pitch, beat, position int64 [B, T]; h, c [LAYERS, B, WIDTH] -> logits [B, T, parts + 1], h, c."""
-        tables = self.pitch(pitch), self.beat[beat], self.position(position), self.frequency[pitch]
-        x = torch.cat(tables, dim=-1).transpose(0, 1)
+        self, x: Tensor, h: Tensor | None, c: Tensor | None, back: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """x [notes, batch, width_in]; h, c [layers, batch, width]; back int64 [notes, batch], the notes reversed."""
+        if self.mixed:
+            x = self.mix(x)
         hidden, cell = [], []
-        for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            x, (last_h, last_c) = layer(x, (h[i : i + 1], c[i : i + 1]))
-            x = self.dropout(norm(x))
-            hidden.append(last_h)
-            cell.append(last_c)
-        return self.out(x).transpose(0, 1), torch.cat(hidden), torch.cat(cell)
+        for i, (layer, norm) in enumerate(zip(self.forwards, self.norms, strict=True)):
+            y, last = layer(x) if h is None else layer(x, (h[i : i + 1], c[i : i + 1]))
+            if self.both:
+                z, _ = self.backwards[i](reverse(x, back))
+                y = torch.cat([y, reverse(z, back)], -1)
+            hidden.append(last[0])
+            cell.append(last[1])
+            y = self.dropout(norm(y))
+            x = x + y if self.mixed else y
+        return (x, None, None) if h is None else (x, torch.cat(hidden), torch.cat(cell))
 
 
-def rest(batch: int) -> tuple[Tensor, Tensor]:
-    """The state before the first note."""
-    return torch.zeros(LAYERS, batch, WIDTH), torch.zeros(LAYERS, batch, WIDTH)
+def reverse(x: Tensor, back: Tensor | None) -> Tensor:
+    """Notes [notes, batch, width] in reverse; padding, if `back` knows of any, stays behind."""
+    return x.flip(0) if back is None else x.gather(0, back[..., None].expand_as(x))
+
+
+class Attention(nn.Module):
+    """Blocks of multi-head attention and a feed-forward layer, each followed by LayerNorm, as in the paper."""
+
+    def __init__(self, width_in: int, config: dict) -> None:
+        super().__init__()
+        width, self.causal, self.heads = config["width"], config["causal"], config["heads"]
+        self.enter = nn.Linear(width_in, width)
+        self.qkv = nn.ModuleList(nn.Linear(width, 3 * width) for _ in range(config["layers"]))
+        self.project = nn.ModuleList(nn.Linear(width, width) for _ in self.qkv)
+        self.feed = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, config["inner"]), nn.ReLU(), nn.Linear(config["inner"], width))
+            for _ in self.qkv
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * config["layers"]))
+        self.dropout = nn.Dropout(config["dropout"])
+        self.out = width
+
+    def state(self) -> list[int]:
+        return []
+
+    def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
+        """x [batch, notes, width_in]; real bool [batch, notes], False for padding."""
+        x = self.enter(x)
+        # A causal mask alone keeps padding, which comes last, out of sight.
+        mask = None if self.causal or real is None else real[:, None, None, :]
+        for i, (qkv, project, feed) in enumerate(zip(self.qkv, self.project, self.feed, strict=True)):
+            q, k, v = qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
+            x = self.norms[2 * i](x + self.dropout(project(seen.transpose(1, 2).flatten(-2))))
+            x = self.norms[2 * i + 1](x + self.dropout(feed(x)))
+        return x
+
+
+class Arranger(nn.Module):
+    """Inputs of notes -> a logit per part of each, padding first."""
+
+    def __init__(self, config: dict, parts: int) -> None:
+        super().__init__()
+        self.config, self.parts = config, parts
+        self.notes = Notes(config["inputs"], parts, config.get("relative_hints", False))
+        self.body = (Attention if config["network"] == "attention" else Recurrent)(self.notes.width, config)
+        self.out = nn.Linear(self.body.out, parts + 1)
+
+    @property
+    def state_shape(self) -> list[int]:
+        """Of h and of c, for one sequence; empty for a network that carries nothing."""
+        return self.body.state()
+
+    def forward(
+        self, x: Inputs, h: Tensor | None = None, c: Tensor | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """x: [batch, ...] of each input; h, c [layers, batch, width]; lengths int64 [batch] where there is padding."""
+        vectors = self.notes(x)
+        count = vectors.shape[1]
+        place = torch.arange(count, device=vectors.device) if lengths is not None else None
+        if isinstance(self.body, Attention):
+            real = None if lengths is None else place < lengths[:, None]
+            return self.out(self.body(vectors, real)), None, None
+        back = None
+        if lengths is not None and self.body.both:
+            back = torch.where(place < lengths[:, None], lengths[:, None] - 1 - place, place).T
+        y, h, c = self.body(vectors.transpose(0, 1), h, c, back)
+        return self.out(y).transpose(0, 1), h, c
 
 
 def parameters(model: nn.Module) -> int:

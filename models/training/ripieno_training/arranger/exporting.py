@@ -33,7 +33,7 @@ def input_lines(model: Arranger, kind: Kind) -> list[dict]:
         "beat": tensor("beat", notes, "i64", "quarters from the song's start, 0 to 4096"),
         "position": tensor("position", notes, "i64", "24ths of a quarter, 0 to 23"),
         "duration": tensor("duration", notes, "i64", "24ths of a quarter, 0 to 192"),
-        "context": tensor("context", [*notes, WIDTH], "f32", "chord and held notes: training/.../arranger/context.py"),
+        "context": tensor("context", [*notes, WIDTH], "f32", "of the chord and what is held: arranger/context.py"),
         "entry": tensor(
             "entry", [*notes, parts], "f32", f"-1 before, 0 at, 1 after the first note of {listed}; 0 if unknown"
         ),

@@ -67,10 +67,10 @@ def load_best(folder: Path) -> tuple[Arranger, dict]:
 
 
 def hints_of(config: dict) -> tuple[str, ...]:
-    """The hints a model is judged with: ours without any and with both, the paper's as they are trained."""
+    """The hints a model is judged with: ours without any, with entry, with both; the paper's as they are trained."""
     entry, hint = (config[f"{name}_given"] > 0 for name in ("entry", "hint"))
     if "entry_known" in config["inputs"]:
-        return "none", "both"
+        return "none", "entry", "both"
     return ("both" if entry and hint else "entry" if entry else "pitch" if hint else "none",)
 
 

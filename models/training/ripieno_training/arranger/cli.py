@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+import onnx
 import torch
 import yaml
 
@@ -11,11 +12,11 @@ from ..manifest import MANIFEST
 from . import splits, table
 from .context import write_golden as write_context_golden
 from .corpus import Corpus, load, read_all
-from .evaluation import Run, accuracy, as_played, onnx_run, report, torch_run, views
+from .evaluation import Run, accuracy, as_played, hints_of, onnx_run, report, torch_run, views
 from .exporting import halved, write_entry, write_golden, write_onnx
 from .kinds import KINDS
 from .model import Arranger, parameters
-from .training import MODELS, hints_of, load_best, recipe, train
+from .training import MODELS, load_best, recipe, train
 
 GOLDEN = MANIFEST.parents[1] / "tests" / "golden"
 
@@ -58,11 +59,10 @@ def variant(config: dict) -> str:
     return config["model"] if config["model"] in ("online", "offline") else "_".join([config["model"], *further])
 
 
-def figures_of(run: Run, corpus: Corpus, config: dict, split: str = "test") -> dict:
+def figures_of(run: Run, corpus: Corpus, inputs: list[str], split: str = "test") -> dict:
     """The report, under the hints that the model takes."""
-    hints = hints_of(config)
-    figures = report(run, corpus.part(split), hints if len(hints) == 1 else None, corpus.kind.mono)
-    return figures
+    hints = hints_of(inputs)
+    return report(run, corpus.part(split), hints if len(hints) == 1 else None, corpus.kind.mono)
 
 
 def keep(model: Arranger, state: dict, figures: dict) -> None:
@@ -96,9 +96,9 @@ def export(arguments: argparse.Namespace) -> dict:
     write_onnx(model, kind, file)
     run = onnx_run(file)
     corpus = load(kind, arguments.data, arguments.cache)
-    figures = figures_of(run, corpus, config)
+    figures = figures_of(run, corpus, config["inputs"])
     valid = corpus.part("valid")
-    seen = views(valid, hints_of(config)[0])
+    seen = views(valid, hints_of(config["inputs"])[0])
     together = as_played(run(seen), valid.pieces, kind.mono)
     figures |= {
         # Whether giving out chords together answers more of the validation notes rightly than note by note.
@@ -119,13 +119,13 @@ def evaluate(arguments: argparse.Namespace) -> dict:
     if arguments.checkpoint:
         model, state = load_best(arguments.checkpoint)
         corpus = load(KINDS[state["config"]["kind"]], arguments.data, arguments.cache)
-        figures = figures_of(torch_run(halved(model)), corpus, state["config"], arguments.split)
+        figures = figures_of(torch_run(halved(model)), corpus, state["config"]["inputs"], arguments.split)
         if arguments.split == "test":
             keep(model, state, figures)
         return figures
-    run = onnx_run(arguments.onnx)
+    inputs = [line.name for line in onnx.load(str(arguments.onnx)).graph.input]
     corpus = load(KINDS[arguments.kind], arguments.data, arguments.cache)
-    return report(run, corpus.part(arguments.split), None, corpus.kind.mono)
+    return figures_of(onnx_run(arguments.onnx), corpus, inputs, arguments.split)
 
 
 def main() -> None:

@@ -74,6 +74,17 @@ def onnx_run(file: Path) -> Run:
     return run
 
 
+def hints_of(inputs: Sequence[str]) -> tuple[str, ...]:
+    """The hints a model with these inputs is judged with: ours without any, with entry, with both.
+
+    The paper's networks always get those they were trained with.
+    """
+    if "entry_known" in inputs:
+        return "none", "entry", "both"
+    given = "entry" in inputs, "hint" in inputs
+    return (next(name for name, which in HINTS.items() if which == given),)
+
+
 def argmax_parts(logits: np.ndarray) -> np.ndarray:
     """The likeliest part of each note; the padding is no answer."""
     return logits[:, 1:].argmax(1)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from .corpus import Corpus
 from .data import Crops
-from .evaluation import accuracy, torch_run, views
+from .evaluation import accuracy, hints_of, torch_run, views
 from .kinds import KINDS
 from .model import Arranger
 
@@ -66,14 +66,6 @@ def load_best(folder: Path) -> tuple[Arranger, dict]:
     return model.eval(), state
 
 
-def hints_of(config: dict) -> tuple[str, ...]:
-    """The hints a model is judged with: ours without any, with entry, with both; the paper's as they are trained."""
-    entry, hint = (config[f"{name}_given"] > 0 for name in ("entry", "hint"))
-    if "entry_known" in config["inputs"]:
-        return "none", "entry", "both"
-    return ("both" if entry and hint else "entry" if entry else "pitch" if hint else "none",)
-
-
 def validation(corpus: Corpus, config: dict) -> list[list[dict[str, np.ndarray]]]:
     """Inputs of the validation pieces under each kind of hints."""
     every = corpus.part("valid")
@@ -82,7 +74,7 @@ def validation(corpus: Corpus, config: dict) -> list[list[dict[str, np.ndarray]]
         if cut.notes < config["valid_notes"]:
             cut.pieces.append(piece)
             cut.near.append(near)
-    return [views(cut, hints) for hints in hints_of(config)]
+    return [views(cut, hints) for hints in hints_of(config["inputs"])]
 
 
 def train(corpus: Corpus, out: Path, minutes: float, resume: bool, config: dict, device: str = "cpu") -> dict:

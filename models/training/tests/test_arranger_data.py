@@ -226,3 +226,11 @@ def test_human_time_keeps_chords_together_and_in_order():
     moved = data.human_time(piece.time, 3.0, np.random.default_rng(0))
     assert (np.diff(moved) >= 0).all() and (moved != piece.time).any()
     assert len(set(moved[piece.time == 48])) == 1
+
+
+def test_what_entry_hints_say_of_a_piece_is_the_same_in_a_crop_and_from_the_hints_themselves():
+    music = with_context(KINDS["quartet"], [PIECES["quartet"]()], ["train"])
+    whole = config(crop=len(music.pieces[0]), from_the_middle=0, entry_given=1, human=0, off_the_grid=0)
+    crop = data.Crops(music, whole, seed=3).crop()
+    begins = ((crop["entry"] == 0) * crop["pitch"][:, None]).sum(0)
+    assert (crop["first"] == begins).all() and (begins > 0).all()

@@ -23,6 +23,12 @@ def entries(part: np.ndarray, parts: int) -> np.ndarray:
     return np.where(own.any(0), np.sign(np.arange(len(part))[:, None] - own.argmax(0)), -1).astype(np.float32)
 
 
+def first_pitches(pitch: np.ndarray, part: np.ndarray, parts: int) -> np.ndarray:
+    """int64 [parts]: the pitch each part begins with + 1; 0 for a part without notes."""
+    own = part[:, None] == np.arange(parts)
+    return np.where(own.any(0), pitch[own.argmax(0)] + 1, 0)
+
+
 def mean_pitches(pitch: np.ndarray, part: np.ndarray, parts: int) -> np.ndarray:
     """int64 [parts]: the rounded mean pitch of each part + 1, halves up; 0 for a part without notes."""
     count = np.bincount(part, minlength=parts)
@@ -107,7 +113,10 @@ class Crops:
         return np.where(given, np.clip(hint + transposed, 1, 128), 0)
 
     def crop(self) -> Arrays:
-        """Inputs and labels of one crop; hint is [crop, parts] here, for it changes with the piece."""
+        """Inputs and labels of one crop; hint is [crop, parts] here, for it changes with the piece.
+
+        first, int64 [crop, parts], is what entry hints say of a piece's beginning: the first pitch + 1 of each part.
+        """
         config, rng, length = self.config, self.rng, self.config["crop"]
         entry, hint = rng.random() < config["entry_given"], rng.random() < config["hint_given"]
         columns: dict[str, list[np.ndarray]] = {n: [] for n in ("time", "pitch", "part", "duration", "near", "hint")}
@@ -147,14 +156,16 @@ class Crops:
             have += len(time)
             clock = (int(time[-1]) // TICKS + int(rng.integers(1, 9))) * TICKS
         whole = {name: np.concatenate(rows) for name, rows in columns.items()}
-        spans = zip(starts, [*starts[1:], length], strict=True)
+        spans = list(zip(starts, [*starts[1:], length], strict=True))
         entered = [entries(whole["part"][a:b], self.parts) for a, b in spans]
+        firsts = [first_pitches(whole["pitch"][a:b], whole["part"][a:b], self.parts) for a, b in spans]
         return ids(whole["time"], whole["pitch"], whole["part"]) | {
             "duration": whole["duration"],
             "context": np.concatenate([whole["near"] / SCALE, since_last_onset(whole["time"])[:, None]], axis=1),
             "entry": np.concatenate(entered) * np.float32(entry),
             "entry_known": np.array([entry], np.float32),
             "hint": whole["hint"],
+            "first": np.repeat(firsts, [b - a for a, b in spans], axis=0) * int(entry),
         }
 
     def batch(self) -> Arrays:

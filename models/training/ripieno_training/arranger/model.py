@@ -40,11 +40,13 @@ class Notes(nn.Module):
     """A vector per note from the inputs asked for: 49 numbers from pitch, beat and position, as in the paper.
 
     Pitch hints are embedded like pitches, as there; or, `relative`, given as the note's distance from each part's mean.
+    first: an entry hint also says the pitch that a part begins with, before and after it does; that too is given as
+    the note's distance. Crops of several pieces, each with its own beginning, bring the pitches as x["first"].
     """
 
-    def __init__(self, inputs: list[str], parts: int, relative: bool) -> None:
+    def __init__(self, inputs: list[str], parts: int, relative: bool, first: bool) -> None:
         super().__init__()
-        self.inputs, self.relative = inputs, relative
+        self.inputs, self.relative, self.first = inputs, relative, first
         self.pitch = nn.Embedding(PITCHES, EMBEDDING)
         self.register_buffer("frequency", frequencies(), persistent=False)
         self.width = EMBEDDING + 1
@@ -60,6 +62,7 @@ class Notes(nn.Module):
         self.width += CONTEXT * ("context" in inputs) + parts * ("entry" in inputs) + ("entry_known" in inputs)
         if "hint" in inputs:
             self.width += parts * (3 if relative else EMBEDDING)
+        self.width += 3 * parts * first
 
     def forward(self, x: Inputs) -> Tensor:
         """[batch, notes, width]"""
@@ -76,13 +79,21 @@ class Notes(nn.Module):
             columns.append(x["entry_known"][:, None].expand(-1, pitch.shape[1], -1))
         if "hint" in self.inputs:
             hint = x["hint"] if x["hint"].dim() == 3 else x["hint"][:, None].expand(-1, pitch.shape[1], -1)
-            if self.relative:
-                given = (hint > 0).float()
-                distance = ((pitch[..., None] - hint).float() / 12).clamp(-3, 3) * given
-                columns += [distance, given * torch.exp(-distance.abs()), given]
-            else:
-                columns.append(self.pitch(hint).flatten(-2))
+            columns += distances(pitch, hint) if self.relative else [self.pitch(hint).flatten(-2)]
+        if self.first:
+            begins = (x["entry"] == 0).long() * x["entry_known"].long()[:, None] * pitch[..., None]
+            columns += distances(pitch, x["first"] if "first" in x else begins.sum(1, keepdim=True).expand_as(begins))
         return torch.cat(columns, -1)
+
+
+def distances(pitch: Tensor, home: Tensor) -> list[Tensor]:
+    """How far notes [batch, notes] are from a pitch of each part [batch, notes, parts], ids, 0 where it is unknown.
+
+    The distance in octaves, a nearness from 0 to 1, and whether it is known, [batch, notes, parts] each.
+    """
+    given = (home > 0).float()
+    distance = ((pitch[..., None] - home).float() / 12).clamp(-3, 3) * given
+    return [distance, given * torch.exp(-distance.abs()), given]
 
 
 class Recurrent(nn.Module):
@@ -174,7 +185,7 @@ class Arranger(nn.Module):
     def __init__(self, config: dict, parts: int) -> None:
         super().__init__()
         self.config, self.parts = config, parts
-        self.notes = Notes(config["inputs"], parts, config.get("relative_hints", False))
+        self.notes = Notes(config["inputs"], parts, config.get("relative_hints", False), config.get("first", False))
         self.body = (Attention if config["network"] == "attention" else Recurrent)(self.notes.width, config)
         self.out = nn.Linear(self.body.out, parts + 1)
 

@@ -19,6 +19,8 @@ GAME_TICKS = 50
 FEWEST_NOTES = 10
 LONGEST_SECONDS = 1200
 """Files of the web that last longer are recordings of an evening, or broken."""
+BAND = 3
+"""Parts with more than FEWEST_NOTES notes that a pop file needs; the paper asks for two."""
 
 
 class Unfit(ValueError):
@@ -119,14 +121,16 @@ FAMILIES = (range(0, 8), range(24, 32), range(32, 40), (*range(40, 46), *range(4
 
 
 def pop(score: symusic.Score) -> list[Row]:
-    """By family of instruments, as in the paper: a family's tracks are one part, drums and other families left out."""
+    """One instrument per part: of each family the track with the most notes."""
     if score.to("second").end() > LONGEST_SECONDS:
         raise Unfit("longer than twenty minutes")
     rows = []
     for part, programs in enumerate(FAMILIES):
-        for track in score.tracks:
-            if not track.is_drum and track.program in programs:
-                rows += lasting(grid(score, track, part))
+        tracks = [t for t in score.tracks if not t.is_drum and t.program in programs]
+        if tracks:
+            rows += lasting(grid(score, max(tracks, key=lambda track: len(track.notes)), part))
+    if sum(np.bincount([row[4] for row in rows], minlength=5) > FEWEST_NOTES) < BAND:
+        raise Unfit("less than a band")
     return rows
 
 

@@ -57,21 +57,35 @@ def test_an_offline_model_sees_what_comes(model):
     assert np.abs(run([until(whole, 40)])[0] - run([whole])[0][:40]).max() > 1e-3
 
 
-@pytest.mark.parametrize("model", STREAMED)
-def test_note_by_note_is_the_whole_sequence(model):
-    network_ = network(model)
-    batch = tensors([shown()], network_.config["inputs"], "cpu")
-    shape = network_.state_shape
+@pytest.mark.parametrize(("model", "kind"), [("online", "quartet"), ("online", "game"), ("lstm", "quartet")])
+def test_note_by_note_is_the_whole_sequence(model, kind):
+    network_ = network(model, kind)
+    batch = tensors([shown(kind)], network_.config["inputs"], "cpu")
+    state = {name: torch.zeros(shape) for name, shape in network_.state().items()}
     with torch.no_grad():
-        whole, h, c = network_(batch, torch.zeros(shape), torch.zeros(shape))
-        state, steps = (torch.zeros(shape), torch.zeros(shape)), []
+        whole, after = network_(batch, state)
+        steps = []
         for i in range(whole.shape[1]):
             note = {name: x[:, i : i + 1] if name in PER_NOTE else x for name, x in batch.items()}
-            logits, *state = network_(note, *state)
+            logits, state = network_(note, state)
             steps.append(logits)
     torch.testing.assert_close(torch.cat(steps, 1), whole, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(state[0], h, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(state[1], c, atol=1e-5, rtol=1e-5)
+    for name, values in after.items():
+        torch.testing.assert_close(state[name], values, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["quartet", "game"])
+@pytest.mark.parametrize("model", ["online", "offline"])
+def test_a_crop_of_one_piece_is_that_piece(model, kind):
+    network_, music = network(model, kind), corpus(kind).part("train")
+    still = {"crop": len(music.pieces[0]), "batch": 1, "entry_given": 1, "hint_given": 0, "from_the_middle": 0}
+    still |= {"human": 0, "off_the_grid": 0, "touches": [1, 0, 0]}
+    batch = data.Crops(music, recipe(kind, model, [], still), seed=3).batch()
+    whole = {name: values[0] for name, values in batch.items() if name not in ("first", "hint")}
+    whole["hint"] = np.zeros(len(KINDS[kind].parts), np.int64)
+    with torch.no_grad():
+        logits, _ = network_({name: torch.from_numpy(x) for name, x in batch.items()})
+    np.testing.assert_allclose(logits[0], torch_run(network_)([whole])[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -131,7 +145,7 @@ def test_the_exported_file_answers_as_the_network_does(model, kind, tmp_path):
     entry = tomllib.loads((tmp_path / "manifest.toml").read_text())["model"][0]
     assert [line["name"] for line in entry["input"]][: len(network_.config["inputs"])] == network_.config["inputs"]
     states = [line["name"] for line in entry["input"]][len(network_.config["inputs"]) :]
-    assert states == (["h", "c"] if model in STREAMED else [])
+    assert states == list(network_.state()) and set(states) >= ({"h", "c"} if model in STREAMED else set())
     assert [line["name"] for line in entry["output"]] == ["logits", *(f"{name}_out" for name in states)]
     assert entry["output"][0]["shape"] == [1, "notes", len(KINDS[kind].parts) + 1]
 

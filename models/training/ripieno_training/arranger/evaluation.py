@@ -51,7 +51,7 @@ def torch_run(model: Arranger, fast: bool = False) -> Run:
             batch = tensors([pieces[i] for i in group], model.config["inputs"], device)
             lengths = [len(pieces[i]["pitch"]) for i in group]
             with torch.autocast(device, torch.bfloat16, enabled=fast):
-                logits, _, _ = model(batch, lengths=torch.tensor(lengths, device=device))
+                logits, _ = model(batch, lengths=torch.tensor(lengths, device=device))
             for i, row, length in zip(group, logits.float().cpu().numpy(), lengths, strict=True):
                 out[i] = row[:length]
         return out

@@ -49,12 +49,10 @@ def output_lines(model: Arranger, kind: Kind) -> list[dict]:
 
 
 def state_lines(model: Arranger, suffix: str) -> list[dict]:
-    """Hidden and cell state, or nothing."""
-    if not model.state_shape:
-        return []
+    """What is carried from call to call, or nothing."""
     when = "after the last note" if suffix else "zeros at first"
-    words = (("h", "hidden"), ("c", "cell"))
-    return [tensor(f"{name}{suffix}", model.state_shape, "f32", f"{word} state, {when}") for name, word in words]
+    words = {"h": "hidden state", "c": "cell state", "first": "first pitch + 1 of the parts that have begun"}
+    return [tensor(f"{n}{suffix}", shape, "f32", f"{words[n]}, {when}") for n, shape in model.state().items()]
 
 
 class Called(nn.Module):
@@ -66,9 +64,9 @@ class Called(nn.Module):
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         names = self.model.config["inputs"]
-        state = values[len(names) :]
-        out = self.model(dict(zip(names, values[: len(names)], strict=True)), *state)
-        return tuple(x for x in out if x is not None)
+        state = dict(zip(self.model.state(), values[len(names) :], strict=True))
+        logits, after = self.model(dict(zip(names, values[: len(names)], strict=True)), state or None)
+        return (logits, *(after or {}).values())
 
 
 def halved(model: Arranger) -> Arranger:

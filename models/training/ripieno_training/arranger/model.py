@@ -40,13 +40,13 @@ class Notes(nn.Module):
     """A vector per note from the inputs asked for: 49 numbers from pitch, beat and position, as in the paper.
 
     Pitch hints are embedded like pitches, as there; or, `relative`, given as the note's distance from each part's mean.
-    first: an entry hint also says the pitch that a part begins with, before and after it does; that too is given as
-    the note's distance. Crops of several pieces, each with its own beginning, bring the pitches as x["first"].
+    first: an entry hint also says the pitch that a part begins with; that too is given as the note's distance, offline
+    before the part begins as well. Crops of several pieces, each with its own beginning, bring them as x["first"].
     """
 
-    def __init__(self, inputs: list[str], parts: int, relative: bool, first: bool) -> None:
+    def __init__(self, inputs: list[str], parts: int, relative: bool, first: bool, causal: bool) -> None:
         super().__init__()
-        self.inputs, self.relative, self.first = inputs, relative, first
+        self.inputs, self.relative, self.first, self.causal = inputs, relative, first, causal
         self.pitch = nn.Embedding(PITCHES, EMBEDDING)
         self.register_buffer("frequency", frequencies(), persistent=False)
         self.width = EMBEDDING + 1
@@ -64,8 +64,11 @@ class Notes(nn.Module):
             self.width += parts * (3 if relative else EMBEDDING)
         self.width += 3 * parts * first
 
-    def forward(self, x: Inputs) -> Tensor:
-        """[batch, notes, width]"""
+    def forward(self, x: Inputs, first: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Vectors [batch, notes, width], and the first pitch of each part that has begun, + 1, [batch, parts].
+
+        first: the same of earlier notes, for a sequence that goes on.
+        """
         pitch = x["pitch"]
         columns = [self.pitch(pitch), self.frequency[pitch]]
         if "beat" in self.inputs:
@@ -81,9 +84,15 @@ class Notes(nn.Module):
             hint = x["hint"] if x["hint"].dim() == 3 else x["hint"][:, None].expand(-1, pitch.shape[1], -1)
             columns += distances(pitch, hint) if self.relative else [self.pitch(hint).flatten(-2)]
         if self.first:
-            begins = (x["entry"] == 0).long() * x["entry_known"].long()[:, None] * pitch[..., None]
-            columns += distances(pitch, x["first"] if "first" in x else begins.sum(1, keepdim=True).expand_as(begins))
-        return torch.cat(columns, -1)
+            begins = (x["entry"] == 0) * x["entry_known"][:, None] * pitch[..., None]
+            known = begins.cumsum(1) if self.causal else begins.sum(1, keepdim=True).expand_as(begins)
+            if first is not None:
+                known = known + first[:, None]
+            if "first" in x:
+                known = x["first"] * (x["entry"] >= 0) if self.causal else x["first"]
+            columns += distances(pitch, known)
+            first = known[:, -1]
+        return torch.cat(columns, -1), first
 
 
 def distances(pitch: Tensor, home: Tensor) -> list[Tensor]:
@@ -118,9 +127,9 @@ class Recurrent(nn.Module):
         self.dropout = nn.Dropout(config["dropout"])
         self.out = out
 
-    def state(self) -> list[int]:
-        """Shape of the hidden state, and of the cell state, that a caller carries; empty if none can be."""
-        return [] if self.both else [self.depth, 1, self.width]
+    def state(self) -> dict[str, list[int]]:
+        """Shapes of the hidden and the cell state that a caller carries; none can be in both directions."""
+        return {} if self.both else dict.fromkeys(("h", "c"), [self.depth, 1, self.width])
 
     def forward(
         self, x: Tensor, h: Tensor | None, c: Tensor | None, back: Tensor | None
@@ -163,8 +172,8 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(config["dropout"])
         self.out = width
 
-    def state(self) -> list[int]:
-        return []
+    def state(self) -> dict[str, list[int]]:
+        return {}
 
     def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
         """x [batch, notes, width_in]; real bool [batch, notes], False for padding."""
@@ -185,30 +194,38 @@ class Arranger(nn.Module):
     def __init__(self, config: dict, parts: int) -> None:
         super().__init__()
         self.config, self.parts = config, parts
-        self.notes = Notes(config["inputs"], parts, config.get("relative_hints", False), config.get("first", False))
-        self.body = (Attention if config["network"] == "attention" else Recurrent)(self.notes.width, config)
+        attention = config["network"] == "attention"
+        causal = config["causal"] if attention else not config["bidirectional"]
+        options = (config.get(name, False) for name in ("relative_hints", "first"))
+        self.notes = Notes(config["inputs"], parts, *options, causal)
+        self.body = (Attention if attention else Recurrent)(self.notes.width, config)
         self.out = nn.Linear(self.body.out, parts + 1)
 
-    @property
-    def state_shape(self) -> list[int]:
-        """Of h and of c, for one sequence; empty for a network that carries nothing."""
-        return self.body.state()
+    def state(self) -> dict[str, list[int]]:
+        """Name and shape, for one sequence, of what a caller carries from call to call, zeros at first."""
+        state = self.body.state()
+        return state | {"first": [1, self.parts]} if state and self.notes.first else state
 
     def forward(
-        self, x: Inputs, h: Tensor | None = None, c: Tensor | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """x: [batch, ...] of each input; h, c [layers, batch, width]; lengths int64 [batch] where there is padding."""
-        vectors = self.notes(x)
+        self, x: Inputs, state: Inputs | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Inputs | None]:
+        """x: [batch, ...] of each input; state: as `state` says; lengths int64 [batch] where there is padding.
+
+        Returns the logits and, where a state was given, the state after the last note.
+        """
+        carried = state or {}
+        vectors, first = self.notes(x, carried.get("first"))
         count = vectors.shape[1]
         place = torch.arange(count, device=vectors.device) if lengths is not None else None
         if isinstance(self.body, Attention):
             real = None if lengths is None else place < lengths[:, None]
-            return self.out(self.body(vectors, real)), None, None
+            return self.out(self.body(vectors, real)), None
         back = None
         if lengths is not None and self.body.both:
             back = torch.where(place < lengths[:, None], lengths[:, None] - 1 - place, place).T
-        y, h, c = self.body(vectors.transpose(0, 1), h, c, back)
-        return self.out(y).transpose(0, 1), h, c
+        y, h, c = self.body(vectors.transpose(0, 1), carried.get("h"), carried.get("c"), back)
+        after = {"h": h, "c": c, "first": first}
+        return self.out(y).transpose(0, 1), {name: after[name] for name in carried} if carried else None
 
 
 def parameters(model: nn.Module) -> int:

@@ -111,7 +111,7 @@ def train(corpus: Corpus, out: Path, minutes: float, resume: bool, config: dict,
         model.train()
         optimiser.param_groups[0]["lr"] = optimiser.param_groups[1]["lr"] = rate_at(step, config)
         with torch.autocast(device, torch.bfloat16):
-            logits, _, _ = model(batch)
+            logits, _ = model(batch)
         loss = loss_of(logits, batch["label"])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -2,18 +2,26 @@
 
 use std::path::Path;
 
-use super::{Score, ScoreError, midi};
+use super::{Score, ScoreError, midi, musicxml, muspy};
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Standard MIDI file.
     Midi,
+    /// MusicXML, plain or compressed.
+    MusicXml,
+    /// MusPy's JSON.
+    MusPy,
 }
 
 impl Format {
     /// Every kind, with the endings that name it.
-    const ALL: [(Self, &'static [&'static str]); 1] = [(Self::Midi, &["mid", "midi", "smf"])];
+    const ALL: [(Self, &'static [&'static str]); 3] = [
+        (Self::Midi, &["mid", "midi", "smf"]),
+        (Self::MusicXml, &["musicxml", "mxl", "xml"]),
+        (Self::MusPy, &["json"]),
+    ];
 
     /// The kind that the ending of a name says, in letters of either case.
     pub fn of(path: &Path) -> Option<Self> {
@@ -30,12 +38,16 @@ impl Format {
     pub(super) fn noun(self) -> &'static str {
         match self {
             Self::Midi => "a MIDI file",
+            Self::MusicXml => "a MusicXML score",
+            Self::MusPy => "MusPy's JSON",
         }
     }
 
     pub(super) fn advice(self) -> &'static str {
         match self {
             Self::Midi => "Give a standard MIDI file (.mid).",
+            Self::MusicXml => "Give a partwise MusicXML file (.musicxml or .mxl).",
+            Self::MusPy => "Give a file that MusPy saved (.json).",
         }
     }
 }
@@ -45,6 +57,8 @@ impl Score {
     pub fn read(path: &Path) -> Result<Self, ScoreError> {
         match Format::of(path) {
             Some(Format::Midi) => midi::read(path),
+            Some(Format::MusicXml) => musicxml::read(path),
+            Some(Format::MusPy) => muspy::read(path),
             None => Err(ScoreError::UnknownFormat { path: path.into() }),
         }
     }
@@ -53,6 +67,8 @@ impl Score {
     pub fn write(&self, path: &Path) -> Result<(), ScoreError> {
         match Format::of(path) {
             Some(Format::Midi) => midi::write(path, self),
+            Some(Format::MusicXml) => musicxml::write(path, self),
+            Some(Format::MusPy) => muspy::write(path, self),
             None => Err(ScoreError::UnknownFormat { path: path.into() }),
         }
     }

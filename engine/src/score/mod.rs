@@ -3,13 +3,19 @@
 //! Pure values: nothing here knows of audio, models or threads. A file that cannot be read gives a [`ScoreError`] whose
 //! text is a sentence with a way on; what had to be left out or mended is listed in [`Score::notices`].
 
+mod bars;
 mod error;
 mod format;
 mod limits;
+pub mod metrics;
 pub mod midi;
+pub mod musicxml;
+pub mod muspy;
 mod pedal;
 mod piece;
 mod playback;
+pub mod representation;
+mod spelling;
 mod tempo;
 
 pub use error::ScoreError;

@@ -1,7 +1,9 @@
 //! `ripieno`: the command line.
 
+mod convert;
 mod doctor;
 mod list;
+mod metrics;
 mod render;
 mod report;
 mod wav;
@@ -22,6 +24,10 @@ struct Arguments {
 enum Command {
     /// Perform a MIDI file: separate it into parts and render them.
     Render(Box<render::Arguments>),
+    /// Turn a score into another kind of file: MIDI, MusicXML, MusPy's JSON.
+    Convert(convert::Arguments),
+    /// Measure scores: polyphony, entropy, scale and groove consistency and more, as MusPy defines them.
+    Metrics(metrics::Arguments),
     /// List the performances: these players in this room.
     Performances,
     /// List the ensembles notes can be given out to.
@@ -33,6 +39,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Render(arguments) => render::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
+        Command::Metrics(arguments) => metrics::run(&arguments),
         Command::Performances => list::performances(),
         Command::Ensembles => list::ensembles(),
         Command::Doctor => doctor::run(),

@@ -7,7 +7,7 @@ use midly::{Format as Kind, Fps, MetaMessage, MidiMessage, Smf, Timing, TrackEve
 
 use super::DRUMS;
 use super::keyboard::Keyboard;
-use crate::score::limits::{self, MOST_NOTES};
+use crate::score::limits::{self, MOST_BYTES, MOST_NOTES};
 use crate::score::{Control, Format, Key, Meter, Score, ScoreError, Tempo, Track};
 
 /// Controllers that end every note.
@@ -18,7 +18,7 @@ const FINEST_BEAT: u8 = 8;
 
 /// Reads a MIDI file.
 pub fn read(path: &Path) -> Result<Score, ScoreError> {
-    read_bytes(&limits::load(path)?, path)
+    read_bytes(&limits::load(path, MOST_BYTES)?, path)
 }
 
 /// Reads the bytes of a MIDI file; `path` only names it in errors.

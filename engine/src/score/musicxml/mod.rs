@@ -1,0 +1,18 @@
+//! MusicXML: partwise scores, plain (.musicxml, .xml) or compressed (.mxl).
+//!
+//! Reading gives what sounds: ties joined, repeats and jumps played out, transposing instruments at their sounding
+//! pitch, every voice and staff of a part in its track. Bytes, nodes, measures and notes are bounded, and nothing
+//! recurses, so that no file makes reading hang, panic or fill the memory.
+
+mod container;
+mod duration;
+mod grace;
+mod instruments;
+mod measure;
+mod order;
+mod read;
+mod values;
+mod write;
+
+pub use read::{read, read_bytes};
+pub use write::{write, write_bytes};

@@ -1,0 +1,311 @@
+//! MusPy's JSON, as `muspy` 0.5.0 saves and loads it (.json).
+//!
+//! What a score has no place for (lyrics, texts, beats, barlines) is passed over in reading; controllers are annotations
+//! of the group "control_change", as MusPy itself keeps them.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::limits::{self, MOST_NOTES};
+use super::{Control, Format, Key, Meter, Score, ScoreError, Tempo, TickNote, Track};
+
+/// Bytes of a file: a million notes take 70 each.
+const MOST_BYTES: u64 = 128 << 20;
+/// Ticks per quarter note.
+const FINEST: u32 = 1 << 24;
+/// The version of the layout, as MusPy writes it.
+const SCHEMA: &str = "0.2";
+const CONTROLS: &str = "control_change";
+/// Velocity of a note that has none.
+const DEFAULT_VELOCITY: u8 = 64;
+
+#[derive(Serialize, Deserialize)]
+struct Music {
+    #[serde(default)]
+    metadata: Metadata,
+    resolution: u32,
+    #[serde(default)]
+    tempos: Vec<MusicTempo>,
+    #[serde(default)]
+    key_signatures: Vec<MusicKey>,
+    #[serde(default)]
+    time_signatures: Vec<MusicMeter>,
+    #[serde(default)]
+    tracks: Vec<MusicTrack>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    schema_version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MusicTempo {
+    time: u64,
+    qpm: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MusicKey {
+    time: u64,
+    #[serde(default)]
+    root: Option<u8>,
+    #[serde(default)]
+    mode: Option<String>,
+    #[serde(default)]
+    fifths: Option<i8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MusicMeter {
+    time: u64,
+    numerator: u32,
+    denominator: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MusicTrack {
+    #[serde(default)]
+    program: u8,
+    #[serde(default)]
+    is_drum: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default)]
+    notes: Vec<MusicNote>,
+    #[serde(default, skip_serializing)]
+    chords: Vec<MusicChord>,
+    #[serde(default)]
+    annotations: Vec<Annotation>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MusicNote {
+    time: u64,
+    pitch: u8,
+    duration: u64,
+    #[serde(default)]
+    velocity: Option<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MusicChord {
+    time: u64,
+    pitches: Vec<u8>,
+    duration: u64,
+    #[serde(default)]
+    velocity: Option<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Annotation {
+    time: u64,
+    annotation: Value,
+    #[serde(default)]
+    group: Option<String>,
+}
+
+/// Reads a MusPy file.
+pub fn read(path: &Path) -> Result<Score, ScoreError> {
+    read_bytes(&limits::load(path, MOST_BYTES)?, path)
+}
+
+/// Reads the bytes of a MusPy file; `path` only names it in errors.
+pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
+    if bytes.is_empty() {
+        return Err(ScoreError::Empty { path: path.into() });
+    }
+    let malformed = |reason: String| ScoreError::malformed(path, Format::MusPy, reason);
+    let music: Music = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    if !(1..=FINEST).contains(&music.resolution) {
+        return Err(malformed(format!("its resolution is {}", music.resolution)));
+    }
+    let mut score = Score {
+        title: limits::name(&music.metadata.title.unwrap_or_default()),
+        resolution: music.resolution,
+        tempi: music.tempos.iter().map(|tempo| Tempo { tick: tempo.time, per_minute: tempo.qpm }).collect(),
+        keys: music.key_signatures.iter().filter_map(key).collect(),
+        meters: music.time_signatures.iter().map(meter).collect(),
+        ..Score::default()
+    };
+    let mut notes = 0;
+    for track in music.tracks {
+        let track = self::track(track).map_err(malformed)?;
+        notes += track.notes.len();
+        if notes > MOST_NOTES {
+            return Err(ScoreError::too_large(path, format!("more than {MOST_NOTES} notes")));
+        }
+        score.tracks.push(track);
+    }
+    limits::checked(score, path)
+}
+
+fn meter(meter: &MusicMeter) -> Meter {
+    Meter { tick: meter.time, numerator: meter.numerator, denominator: meter.denominator }
+}
+
+/// By its fifths, or else by its root: the signature with fewer signs.
+fn key(key: &MusicKey) -> Option<Key> {
+    let minor = key.mode.as_deref() == Some("minor");
+    let by_root = |root: u8| {
+        let major = i32::from(root) + if minor { 3 } else { 0 };
+        ((7 * major + 5).rem_euclid(12) - 5) as i8
+    };
+    Some(Key { tick: key.time, fifths: key.fifths.or_else(|| key.root.map(by_root))?, minor })
+}
+
+fn track(track: MusicTrack) -> Result<Track, String> {
+    let mut notes = Vec::with_capacity(track.notes.len());
+    let mut push = |onset: u64, pitch: u8, duration: u64, velocity: Option<u8>| {
+        let velocity = velocity.unwrap_or(DEFAULT_VELOCITY);
+        if pitch > 127 || velocity > 127 {
+            return Err(format!("a note has pitch {pitch} and velocity {velocity}; both are at most 127"));
+        }
+        if onset.checked_add(duration).is_none_or(|end| end > i64::MAX as u64) {
+            return Err("a note never ends".to_owned());
+        }
+        notes.push(TickNote { onset, pitch, duration, velocity });
+        Ok(())
+    };
+    for note in track.notes {
+        push(note.time, note.pitch, note.duration, note.velocity)?;
+    }
+    for chord in track.chords {
+        for pitch in chord.pitches {
+            push(chord.time, pitch, chord.duration, chord.velocity)?;
+        }
+    }
+    Ok(Track {
+        name: limits::name(&track.name.unwrap_or_default()),
+        program: track.program.min(127),
+        drums: track.is_drum,
+        channel: None,
+        notes,
+        controls: track.annotations.iter().filter_map(control).collect(),
+    })
+}
+
+fn control(annotation: &Annotation) -> Option<Control> {
+    let part = |name: &str| annotation.annotation.get(name)?.as_u64().filter(|value| *value < 128);
+    annotation.group.as_deref().filter(|group| *group == CONTROLS)?;
+    Some(Control { tick: annotation.time, number: part("number")? as u8, value: part("value")? as u8 })
+}
+
+/// Writes a MusPy file.
+pub fn write(path: &Path, score: &Score) -> Result<(), ScoreError> {
+    std::fs::write(path, write_bytes(score)).map_err(|error| ScoreError::unwritable(path, &error))
+}
+
+/// The text of a MusPy file.
+pub fn write_bytes(score: &Score) -> String {
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let music = Music {
+        metadata: Metadata { schema_version: SCHEMA.into(), title: some(&score.title) },
+        resolution: score.resolution,
+        tempos: score.tempi.iter().map(|tempo| MusicTempo { time: tempo.tick, qpm: tempo.per_minute }).collect(),
+        key_signatures: score.keys.iter().map(written_key).collect(),
+        time_signatures: score
+            .meters
+            .iter()
+            .map(|m| MusicMeter { time: m.tick, numerator: m.numerator, denominator: m.denominator })
+            .collect(),
+        tracks: score
+            .tracks
+            .iter()
+            .map(|track| MusicTrack {
+                program: track.program,
+                is_drum: track.drums,
+                name: some(&track.name),
+                notes: track.notes.iter().map(written_note).collect(),
+                chords: Vec::new(),
+                annotations: track.controls.iter().map(written_control).collect(),
+            })
+            .collect(),
+    };
+    // Only maps whose keys are no text cannot be written, and there are none here.
+    serde_json::to_string(&music).unwrap_or_default()
+}
+
+fn written_key(key: &Key) -> MusicKey {
+    let major = (7 * i32::from(key.fifths)).rem_euclid(12);
+    let (root, mode) = if key.minor { ((major + 9) % 12, "minor") } else { (major, "major") };
+    MusicKey { time: key.tick, root: Some(root as u8), mode: Some(mode.into()), fifths: Some(key.fifths) }
+}
+
+fn written_note(note: &TickNote) -> MusicNote {
+    MusicNote { time: note.onset, pitch: note.pitch, duration: note.duration, velocity: Some(note.velocity) }
+}
+
+fn written_control(control: &Control) -> Annotation {
+    let annotation = serde_json::json!({ "number": control.number, "value": control.value });
+    Annotation { time: control.tick, annotation, group: Some(CONTROLS.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Score, ScoreError> {
+        read_bytes(text.as_bytes(), Path::new("a.json"))
+    }
+
+    #[test]
+    fn roots_are_the_signatures_with_fewer_signs() {
+        let fifths = |root, mode: &str| {
+            let key_ = MusicKey { time: 0, root: Some(root), mode: Some(mode.into()), fifths: None };
+            key(&key_).map(|key| key.fifths)
+        };
+        assert_eq!(
+            [fifths(0, "major"), fifths(9, "minor"), fifths(10, "major"), fifths(6, "major")],
+            [Some(0), Some(0), Some(-2), Some(6)]
+        );
+        for fifths in -5..=6 {
+            for minor in [false, true] {
+                let expected = Key { tick: 3, fifths, minor };
+                let written = MusicKey { fifths: None, ..written_key(&expected) };
+                assert_eq!(key(&written), Some(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn chords_are_notes_and_what_has_no_place_is_passed_over() {
+        let score = read(
+            r#"{"metadata": {"schema_version": "0.2"}, "resolution": 24, "beats": [{"time": 0}], "tracks": [{"program": 0,
+            "is_drum": false, "notes": [], "lyrics": [{"time": 0, "lyric": "la"}],
+            "chords": [{"time": 1, "pitches": [60, 64], "duration": 2, "velocity": 9}],
+            "annotations": [{"time": 5, "annotation": "dolce"},
+            {"time": 6, "annotation": {"number": 64, "value": 127}, "group": "control_change"}]}]}"#,
+        )
+        .unwrap();
+        let track = &score.tracks[0];
+        assert_eq!(
+            track.notes.iter().map(|n| (n.onset, n.pitch, n.velocity)).collect::<Vec<_>>(),
+            [(1, 60, 9), (1, 64, 9)]
+        );
+        assert_eq!(track.controls, [Control { tick: 6, number: 64, value: 127 }]);
+    }
+
+    #[test]
+    fn what_is_no_music_is_told() {
+        for text in [
+            "{}",
+            "[]",
+            "{\"resolution\": 0}",
+            "{\"resolution\": 24}",
+            "{\"resolution\": 24, \"tracks\": [{\"notes\":
+            [{\"time\": 0, \"pitch\": 128, \"duration\": 1}]}]}",
+            "{\"resolution\": 24, \"tracks\": [{\"notes\":
+            [{\"time\": 18446744073709551615, \"pitch\": 12, \"duration\": 1}]}]}",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        // Deeper than any music, and than a stack.
+        assert!(read(&"[".repeat(1_000_000)).is_err());
+    }
+}

@@ -1,0 +1,268 @@
+//! MusicXML files: what they say is what sounds, what is written is read again, and no file hangs or fills the memory.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use ripieno_engine::score::{Key, Meter, Score, ScoreError, Tempo, TickNote, Track, musicxml};
+
+fn read(text: &str) -> Result<Score, ScoreError> {
+    musicxml::read_bytes(text.as_bytes(), Path::new("a.musicxml"))
+}
+
+/// A score of one part, with two divisions of the quarter note, from the inside of its measures.
+fn part(measures: &[&str]) -> String {
+    let mut out = String::from(
+        "<?xml version='1.0'?><!DOCTYPE score-partwise PUBLIC '-//Recordare//DTD MusicXML 4.0 Partwise//EN' 'x.dtd'>\
+         <score-partwise><part-list><score-part id='P'><part-name>Horn</part-name><midi-instrument id='I'>\
+         <midi-program>61</midi-program></midi-instrument></score-part></part-list><part id='P'>",
+    );
+    for (i, measure) in measures.iter().enumerate() {
+        let divisions = if i == 0 { "<attributes><divisions>2</divisions></attributes>" } else { "" };
+        let _ = write!(out, "<measure number='{i}'>{divisions}{measure}</measure>");
+    }
+    out + "</part></score-partwise>"
+}
+
+/// A note: step and octave as "C4", duration in eighths, and more elements before and after the duration.
+fn note(name: &str, duration: u32, before: &str, after: &str) -> String {
+    let (step, octave) = name.split_at(1);
+    format!(
+        "<note>{before}<pitch><step>{step}</step><octave>{octave}</octave></pitch><duration>{duration}</duration>{after}</note>"
+    )
+}
+
+fn plain(name: &str, duration: u32) -> String {
+    note(name, duration, "", "")
+}
+
+/// (onset, duration, pitch) of the notes of the first track, in eighths.
+fn notes(measures: &[&str]) -> Vec<(f64, f64, u8)> {
+    let score = read(&part(measures)).unwrap();
+    let eighths = |ticks: u64| ticks as f64 * 2.0 / f64::from(score.resolution);
+    score.tracks[0].notes.iter().map(|note| (eighths(note.onset), eighths(note.duration), note.pitch)).collect()
+}
+
+#[test]
+fn names_programs_and_titles_are_read() {
+    let score = read(&part(&[&plain("C4", 2)])).unwrap();
+    assert_eq!((score.tracks[0].name.as_str(), score.tracks[0].program), ("Horn", 60));
+}
+
+#[test]
+fn chords_voices_and_rests_take_their_time() {
+    let chord = plain("C4", 2) + &note("E4", 2, "<chord/>", "");
+    let measure = chord
+        + "<note><rest/><duration>2</duration></note>"
+        + "<backup><duration>4</duration></backup>"
+        + "<forward><duration>1</duration></forward>"
+        + &plain("C3", 3);
+    assert_eq!(notes(&[&measure, &plain("D4", 4)]), [(0.0, 2.0, 60), (0.0, 2.0, 64), (1.0, 3.0, 48), (4.0, 4.0, 62)]);
+}
+
+#[test]
+fn ties_join_notes_over_barlines_and_in_chords() {
+    let start = note("C4", 4, "", "<tie type='start'/>");
+    let both = note("C4", 4, "", "<tie type='stop'/><tie type='start'/>") + &note("G4", 4, "<chord/>", "");
+    let stop = note("C4", 2, "", "<notations><tied type='stop'/></notations>");
+    assert_eq!(notes(&[&start, &both, &(stop + &plain("C4", 2))]), [(0.0, 10.0, 60), (4.0, 4.0, 67), (10.0, 2.0, 60)]);
+}
+
+#[test]
+fn repeats_are_played_with_their_endings() {
+    let ending = |number: u32, name: &str, back: &str| {
+        format!(
+            "<barline location='left'><ending number='{number}' type='start'/></barline>{}<barline location='right'>\
+             <ending number='{number}' type='stop'/>{back}</barline>",
+            plain(name, 2)
+        )
+    };
+    let pitches: Vec<u8> =
+        notes(&[&plain("C4", 2), &ending(1, "D4", "<repeat direction='backward'/>"), &ending(2, "E4", "")])
+            .iter()
+            .map(|note| note.2)
+            .collect();
+    assert_eq!(pitches, [60, 62, 60, 64]);
+}
+
+#[test]
+fn transposing_instruments_sound_where_they_sound() {
+    // A horn in F: written C4 in D major sounds F3 in G major.
+    let attributes = "<attributes><key><fifths>2</fifths></key><transpose><diatonic>-4</diatonic><chromatic>-7</chromatic>\
+        </transpose></attributes>";
+    let text = part(&[&(attributes.to_owned() + &plain("C4", 2))]);
+    let score = read(&text).unwrap();
+    assert_eq!(score.tracks[0].notes[0].pitch, 53);
+    assert_eq!(score.keys[0].fifths, 1);
+}
+
+#[test]
+fn grace_notes_sound_before_the_note_they_lead_to() {
+    let grace = "<note><grace/><pitch><step>B</step><octave>3</octave></pitch></note>";
+    assert_eq!(
+        notes(&[&(plain("C4", 2) + grace + &plain("D4", 2))]),
+        [(0.0, 2.0, 60), (1.75, 0.25, 59), (2.0, 2.0, 62)]
+    );
+}
+
+#[test]
+fn tempo_dynamics_meter_and_upbeat_are_read() {
+    let time = "<attributes><time><beats>3</beats><beat-type>4</beat-type></time></attributes>";
+    let metronome = "<direction><direction-type><metronome><beat-unit>quarter</beat-unit><beat-unit-dot/><per-minute>c. 40\
+        </per-minute></metronome></direction-type></direction>";
+    let loud = "<direction><direction-type><dynamics><ff/></dynamics></direction-type></direction>";
+    let bar = metronome.to_owned() + &plain("C4", 4) + loud + &plain("C4", 2);
+    let score = read(&part(&[&(time.to_owned() + &plain("G3", 2)), &bar])).unwrap();
+    assert_eq!(score.tracks[0].notes.iter().map(|note| note.velocity).collect::<Vec<_>>(), [64, 64, 112]);
+    let meter = |tick| Meter { tick, numerator: 3, denominator: 4 };
+    assert_eq!(score.meters, [meter(0), meter(2)], "the meter begins again after the upbeat");
+    assert_eq!(score.tempi, [Tempo { tick: 2, per_minute: 60.0 }]);
+}
+
+#[test]
+fn every_bad_file_gets_its_own_sentence() {
+    let whole = part(&[&plain("C4", 2)]);
+    assert!(matches!(read(""), Err(ScoreError::Empty { .. })));
+    for cut in [10, whole.len() / 2, whole.len() - 1] {
+        assert!(matches!(read(&whole[..cut]), Err(ScoreError::Malformed { .. })), "{cut} bytes");
+    }
+    assert!(matches!(read("<score-timewise/>"), Err(ScoreError::Malformed { .. })));
+    assert!(matches!(read("<score-partwise/>"), Err(ScoreError::NoNotes { .. })));
+    let wrong = part(&[&note("X4", 2, "", "")]);
+    assert!(read(&wrong).unwrap_err().to_string().contains("step"), "{wrong}");
+    let long = part(&[&plain("C4", 99_999_999), &plain("C4", 4_000_000_000)]);
+    assert!(matches!(read(&long), Err(ScoreError::TooLarge { .. })));
+}
+
+fn in_bounded_time(bytes: &[u8]) {
+    let started = Instant::now();
+    assert!(musicxml::read_bytes(bytes, Path::new("a.mxl")).is_err());
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
+fn depth_entities_and_repeats_without_end_are_refused_in_time() {
+    in_bounded_time(("<a>".repeat(1_000_000) + &"</a>".repeat(1_000_000)).as_bytes());
+    in_bounded_time("<a>".repeat(3_000_000).as_bytes());
+    let laughs = "<!DOCTYPE score-partwise [<!ENTITY a 'ha'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;'>\
+        <!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;'><!ENTITY d '&c;&c;&c;&c;&c;&c;&c;&c;&c;&c;'>\
+        <!ENTITY e '&d;&d;&d;&d;&d;&d;&d;&d;&d;&d;'>]><score-partwise>&e;&e;</score-partwise>";
+    in_bounded_time(laughs.as_bytes());
+    let back = "<barline location='right'><repeat direction='backward' times='4000000000'/></barline>";
+    in_bounded_time(part(&[&(plain("C4", 2) + back)]).as_bytes());
+    let notes =
+        plain("C4", 1).repeat(30_000) + "<barline location='right'><repeat direction='backward' times='99'/></barline>";
+    in_bounded_time(part(&[&notes]).as_bytes());
+}
+
+/// An archive with one file of that many equal bytes.
+fn bomb(size: usize) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let deflated = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    archive.start_file("score.xml", deflated).unwrap();
+    let block = vec![b' '; 1 << 20];
+    for _ in 0..size >> 20 {
+        archive.write_all(&block).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_zip_bomb_is_refused_before_it_fills_the_memory() {
+    let bytes = bomb(1 << 30);
+    assert!(bytes.len() < 2 << 20);
+    let started = Instant::now();
+    assert!(matches!(musicxml::read_bytes(&bytes, Path::new("a.mxl")), Err(ScoreError::TooLarge { .. })));
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_damaged_archive_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mxl");
+    read(&part(&[&plain("C4", 2)])).unwrap().write(&path).unwrap();
+    assert_eq!(Score::read(&path).unwrap().tracks[0].notes.len(), 1);
+    let bytes = std::fs::read(&path).unwrap();
+    for cut in 0..bytes.len() {
+        assert!(musicxml::read_bytes(&bytes[..cut], &path).is_err(), "{cut} bytes");
+    }
+    for flip in 0..bytes.len() {
+        let mut bytes = bytes.clone();
+        bytes[flip] ^= 0xff;
+        let _ = musicxml::read_bytes(&bytes, &path);
+    }
+}
+
+/// A track of notes that may overlap, but not at their own pitch.
+fn track() -> impl Strategy<Value = Track> {
+    let notes = prop::collection::vec((0u64..40, 1u64..60, 0u8..128, 1u8..128), 1..40).prop_map(|notes| {
+        let mut free = [0u64; 128];
+        let mut track: Vec<TickNote> = notes
+            .into_iter()
+            .map(|(wait, duration, pitch, velocity)| {
+                let onset = free[usize::from(pitch)] + wait;
+                free[usize::from(pitch)] = onset + duration;
+                TickNote { onset, pitch, duration, velocity }
+            })
+            .collect();
+        track.sort();
+        track
+    });
+    ("[A-Z&<>\"' ]{0,9}[a-z]", 0u8..128, any::<bool>(), notes).prop_map(|(name, program, drums, notes)| Track {
+        name: name.split_whitespace().collect::<Vec<_>>().join(" "),
+        program,
+        drums,
+        notes,
+        ..Track::default()
+    })
+}
+
+fn score() -> impl Strategy<Value = Score> {
+    let meter = (0u64..100, 1u32..13, 0u32..4).prop_map(|(tick, numerator, power)| Meter {
+        tick,
+        numerator,
+        denominator: 1 << power,
+    });
+    let tempo = (0u64..30, 20.0f64..300.0).prop_map(|(tick, per_minute)| Tempo { tick, per_minute });
+    let signs = (prop::collection::vec(meter, 0..3), prop::collection::vec(tempo, 0..2), -7i8..8, any::<bool>());
+    (prop::sample::select(vec![1u32, 2, 12, 24, 60, 480]), signs, prop::collection::vec(track(), 1..4)).prop_map(
+        |(resolution, (meters, tempi, fifths, minor), tracks)| {
+            let keys = vec![Key { tick: 0, fifths, minor }];
+            let mut score = Score { resolution, meters, tempi, keys, tracks, ..Score::default() };
+            score.sort();
+            score
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_again(score in score()) {
+        let text = musicxml::write_bytes(&score, Path::new("a.musicxml")).unwrap();
+        let read = read(&text).unwrap();
+        prop_assert_eq!(read.tracks.len(), score.tracks.len());
+        let beats = |of: &Score, tick: u64| of.beats(tick);
+        for (after, before) in read.tracks.iter().zip(&score.tracks) {
+            prop_assert_eq!((&after.name, after.program, after.drums), (&before.name, before.program, before.drums));
+            prop_assert_eq!(after.notes.len(), before.notes.len());
+            for (a, b) in after.notes.iter().zip(&before.notes) {
+                prop_assert_eq!((a.pitch, a.velocity), (b.pitch, b.velocity));
+                prop_assert!((beats(&read, a.onset) - beats(&score, b.onset)).abs() < 1e-9);
+                prop_assert!((beats(&read, a.end()) - beats(&score, b.end())).abs() < 1e-9);
+            }
+        }
+        if score.tracks.iter().any(|track| !track.drums) {
+            prop_assert_eq!((read.keys[0].fifths, read.keys[0].minor), (score.keys[0].fifths, score.keys[0].minor));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(inside in "(<(note|chord/|grace/|rest/|pitch|/note|/pitch|step|/step|backup|/backup)>|[0-9A-G-]{1,3}){0,60}") {
+        let _ = read(&inside);
+        let _ = read(&part(&[&inside]));
+    }
+}

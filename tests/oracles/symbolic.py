@@ -1,0 +1,120 @@
+"""What MusPy and music21 make of scores: reads names of files from standard input, writes a line of JSON for each.
+
+    python symbolic.py muspy   < names    figures, and hashes of the representations, of MIDI files or MusPy's JSON
+    python symbolic.py music21 < names    every note as (onset, duration, pitch) in quarter notes, grace notes counted
+
+Needs muspy 0.5.0 and music21; the tests in engine/tests/oracles.rs call it.
+"""
+
+import hashlib
+import json
+import math
+import sys
+import warnings
+
+warnings.simplefilter("ignore")
+
+# Ticks of a piece whose piano roll of 64-bit numbers, 128 a tick, still fits.
+LONGEST_ROLL = 200_000
+
+
+def digest(array):
+    """SHA-256 of an array's numbers as little-endian 64-bit integers."""
+    return hashlib.sha256(array.astype("<i8").tobytes()).hexdigest()
+
+
+def muspy_figures(path):
+    """Every metric by MusPy's name (None for NaN), and what the representations hash to."""
+    import muspy
+
+    music = muspy.load_json(path) if path.endswith(".json") else muspy.read_midi(path)
+    resolution = music.resolution
+    metrics = {
+        "n_pitches_used": muspy.n_pitches_used(music),
+        "n_pitch_classes_used": muspy.n_pitch_classes_used(music),
+        "pitch_range": muspy.pitch_range(music),
+        "polyphony": muspy.polyphony(music),
+        "polyphony_rate": muspy.polyphony_rate(music),
+        "pitch_in_scale_rate_d_major": muspy.pitch_in_scale_rate(music, 2, "major"),
+        "pitch_in_scale_rate_e_minor": muspy.pitch_in_scale_rate(music, 4, "minor"),
+        "scale_consistency": muspy.scale_consistency(music),
+        "pitch_entropy": muspy.pitch_entropy(music),
+        "pitch_class_entropy": muspy.pitch_class_entropy(music),
+        "empty_beat_rate": muspy.empty_beat_rate(music),
+        "empty_measure_rate": muspy.empty_measure_rate(music, 3 * resolution),
+        "drum_in_pattern_rate_duple": muspy.drum_in_pattern_rate(music, "duple"),
+        "drum_in_pattern_rate_triple": muspy.drum_in_pattern_rate(music, "triple"),
+        "drum_pattern_consistency": muspy.drum_pattern_consistency(music),
+        "groove_consistency": muspy.groove_consistency(music, 4 * resolution),
+    }
+    figures = {name: None if math.isnan(value) else float(value) for name, value in metrics.items()}
+    options = {"use_single_note_off_event": True, "use_end_of_sequence_event": True, "encode_velocity": True}
+    encoded = {
+        "note": muspy.to_note_representation(music),
+        "event": muspy.to_event_representation(music),
+        "event_all": muspy.to_event_representation(music, force_velocity_event=False, **options),
+    }
+    hashes = {name: digest(array) for name, array in encoded.items()}
+    if music.get_end_time() > LONGEST_ROLL:
+        return {"figures": figures, "hashes": hashes}
+    hashes["pitch"] = digest(muspy.to_pitch_representation(music))
+    hashes["piano_roll"] = digest(muspy.to_pianoroll_representation(music))
+    try:
+        hashes["pitch_hold"] = digest(muspy.to_pitch_representation(music, use_hold_state=True))
+    except IndexError:  # A last note of no length is beyond the end of MusPy's array.
+        hashes["pitch_hold"] = None
+    return {"figures": figures, "hashes": hashes}
+
+
+def music21_notes(path):
+    """Sounding notes of the first tune or score, repeats expanded and ties joined."""
+    from music21 import converter, harmony, note, percussion, repeat, stream
+
+    score = converter.parse(path, forceSource=True)
+    if isinstance(score, stream.Opus):
+        score = score.scores[0]
+    notes, graces = [], 0
+
+    def add(held, sounding, pitch, tie):
+        """A note, or more of the one that is tied to it: music21 itself joins whole chords only."""
+        onset, length = float(sounding.offset), float(sounding.quarterLength)
+        key = (round(pitch.ps), round(onset * 10080))
+        known = held.pop(key, None)
+        if known is None:
+            known = [onset, 0.0, round(pitch.ps)]
+            notes.append(known)
+        known[1] += length
+        if tie is not None and tie.type in ("start", "continue"):
+            held[(key[0], round((onset + length) * 10080))] = known
+
+    for part in list(score.parts) or [score]:
+        try:
+            part = part.expandRepeats()
+        except repeat.ExpanderException:
+            pass
+        held = {}
+        for sounding in part.toSoundingPitch().flatten().notes:
+            if isinstance(sounding, (note.Unpitched, percussion.PercussionChord, harmony.Harmony)):
+                continue
+            if sounding.duration.isGrace:
+                graces += len(sounding.pitches)
+                continue
+            for member in sounding.notes if sounding.isChord else [sounding]:
+                add(held, sounding, member.pitch, member.tie)
+    return {"notes": notes, "graces": graces}
+
+
+def main():
+    """Answers one line for every line, whatever happens."""
+    answer = {"muspy": muspy_figures, "music21": music21_notes}[sys.argv[1]]
+    for line in sys.stdin:
+        path = line.rstrip("\n")
+        try:
+            result = answer(path)
+        except Exception as error:  # The oracle's own failure is an answer too.
+            result = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps({"path": path, **result}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

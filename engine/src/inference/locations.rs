@@ -126,9 +126,32 @@ fn own_file() -> Option<PathBuf> {
     // SAFETY: `dladdr` succeeded, so `dli_fname` points to a NUL-terminated name that lives as long as the object is loaded.
     let name = unsafe { std::ffi::CStr::from_ptr(info.dli_fname) };
     let path = PathBuf::from(OsStr::from_bytes(name.to_bytes()));
-    // The main program is reported by the name it was started with, which may be relative to a folder since left.
-    let path = if path.is_absolute() { path } else { std::env::current_exe().ok()? };
+    // A program is reported by the name it was started with and a library by the name it was opened with: either may be
+    // relative to a folder since left. The kernel knows better.
+    let path = if path.is_absolute() { path } else { mapped_file(address as usize).or(std::env::current_exe().ok())? };
     std::fs::canonicalize(&path).ok().or(Some(path))
+}
+
+/// The file mapped at an address of this process, by its absolute path.
+#[cfg(target_os = "linux")]
+fn mapped_file(address: usize) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    let maps = std::fs::read("/proc/self/maps").ok()?;
+    // proc_pid_maps(5): `from-to rights offset device inode    path`.
+    let path = maps.split(|&byte| byte == b'\n').find_map(|line| {
+        let text = std::str::from_utf8(line.split(|&byte| byte == b' ').next()?).ok()?;
+        let (from, to) = text.split_once('-')?;
+        let range = usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?;
+        let start = line.iter().position(|&byte| byte == b'/').filter(|_| range.contains(&address))?;
+        Some(PathBuf::from(OsStr::from_bytes(&line[start..])))
+    })?;
+    path.is_file().then_some(path)
+}
+
+/// The file mapped at an address of this process: other systems report absolute paths in the first place.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn mapped_file(_address: usize) -> Option<PathBuf> {
+    None
 }
 
 /// The file this code was loaded from: the plug-in inside a host, the program otherwise.
@@ -156,6 +179,14 @@ fn own_file() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_names_the_file_that_this_code_came_from() {
+        let address = own_file as *const () as usize;
+        assert_eq!(mapped_file(address), std::env::current_exe().ok());
+        assert_eq!(mapped_file(0), None);
+    }
 
     #[test]
     fn a_test_finds_the_repository_it_was_built_from() {

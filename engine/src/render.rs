@@ -1,7 +1,7 @@
 //! Offline rendering of a score: the path of a live note, driven synchronously.
 //!
-//! Promises that the same score, options, models and thread count give the same bytes, that nothing clips, and that
-//! cancelling leaves nothing behind. Runs on the caller's thread, which waits.
+//! Promises that the same score, options, models and thread count give the same bytes, that nothing clips, that every
+//! sample is a number, and that cancelling leaves nothing behind. Runs on the caller's thread, which waits.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::arranger::{Arranger, ArrangerError, Ensemble};
 use crate::inference::Models;
 use crate::score::{Note, Playback};
+use crate::stream::resample::resample;
 use crate::synth::{
     Guidance, HOP, HOP_FRAMES, PartAudio, PartInput, SAMPLE_RATE, SegmentRequest, StereoBuffer, SynthError, SynthState,
     Synthesizer,
@@ -22,6 +23,10 @@ const TAIL_S: f64 = 3.0;
 const RING_S: f64 = 4.5;
 /// The most a mix may peak at.
 const CEILING: f32 = 0.98;
+/// Audio of all parts and the mix, in bytes, that a rendering may hold: 58 minutes of a quartet.
+const MOST_BYTES: f64 = 6.0 * (1u64 << 30) as f64;
+/// Output rates, in Hz.
+pub const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 const SEGMENT_S: f64 = (HOP_FRAMES * HOP) as f64 / SAMPLE_RATE as f64; // 0.64
 
 /// Who plays the notes of a score.
@@ -46,6 +51,8 @@ pub struct RenderOptions<'a> {
     pub steps: usize,
     /// Guidance weights.
     pub guidance: Guidance,
+    /// Rate of the finished audio in Hz, one of [`RATES`].
+    pub rate: u32,
 }
 
 /// One part of a rendering.
@@ -61,15 +68,17 @@ pub struct Stem {
     pub colour: [u8; 3],
     /// Its notes.
     pub notes: Vec<Note>,
-    /// Its sound at 48 kHz, as long as the mix.
+    /// Its sound, as long as the mix.
     pub audio: StereoBuffer,
 }
 
 /// A rendered piece.
 #[derive(Debug, Clone)]
 pub struct Rendering {
-    /// The sum of the stems at 48 kHz.
+    /// The sum of the stems.
     pub mix: StereoBuffer,
+    /// Rate of mix and stems in Hz.
+    pub rate: u32,
     /// Every part, also the silent ones.
     pub stems: Vec<Stem>,
     /// Seconds of computing per second of music.
@@ -99,6 +108,30 @@ pub enum RenderError {
         /// Parts there can be.
         most: usize,
     },
+    /// More sound than memory should hold.
+    #[error("the piece is {minutes:.0} minutes long and {most:.0} minutes of {parts} parts is the most. Split it.")]
+    TooLong {
+        /// Minutes of the piece.
+        minutes: f64,
+        /// Minutes that can be.
+        most: f64,
+        /// Number of parts.
+        parts: usize,
+    },
+    /// Not 8 to 192 kHz, or a rate that the resampler does not take.
+    #[error("the sound cannot be brought to {rate} Hz{reason}. Choose 8000 to 192000, best 44100, 48000 or 96000.")]
+    Rate {
+        /// The rate asked for.
+        rate: u32,
+        /// What the resampler said, or nothing.
+        reason: String,
+    },
+    /// The models gave infinities or worse.
+    #[error("the models gave no usable sound for {part}. Run `ripieno doctor`, and reinstall Ripieno's models.")]
+    NotFinite {
+        /// Name of the part.
+        part: String,
+    },
     /// Somebody cancelled.
     #[error("cancelled; nothing was written")]
     Cancelled,
@@ -125,9 +158,13 @@ pub fn render(
     progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
 ) -> Result<Rendering, RenderError> {
     let started = Instant::now();
+    if !RATES.contains(&options.rate) {
+        return Err(RenderError::Rate { rate: options.rate, reason: String::new() });
+    }
     let mut notices = score.notices.clone();
     let mut stems = separate(score, models, synth, options, &mut notices)?;
     let seconds = score.seconds() + TAIL_S;
+    check_length(seconds, stems.len(), options.rate)?;
     let segments = (seconds / SEGMENT_S).ceil() as usize;
     let (mut state, mut out) = (SynthState::default(), Vec::<PartAudio>::new());
     let instruments: Vec<usize> = stems.iter().map(|(player, _)| *player).collect();
@@ -158,7 +195,7 @@ pub fn render(
             return Err(RenderError::Cancelled);
         }
     }
-    let mut stems: Vec<Stem> = stems.into_iter().map(|(_, stem)| stem).collect();
+    let mut stems = stems.into_iter().map(|(_, stem)| finish(stem, options.rate)).collect::<Result<Vec<Stem>, _>>()?;
     let mut mix = sum(&stems);
     let peak = mix.left.iter().chain(&mix.right).fold(0.0f32, |peak, s| peak.max(s.abs()));
     if peak > CEILING {
@@ -172,7 +209,27 @@ pub fn render(
         }
     }
     let real_time_factor = started.elapsed().as_secs_f64() / (heard as f64 * SEGMENT_S).max(SEGMENT_S);
-    Ok(Rendering { mix, stems, real_time_factor, segments: heard, notices })
+    Ok(Rendering { mix, rate: options.rate, stems, real_time_factor, segments: heard, notices })
+}
+
+/// Minutes of rendering should not end without memory.
+fn check_length(seconds: f64, parts: usize, rate: u32) -> Result<(), RenderError> {
+    let frame = (parts + 1) * 2 * size_of::<f32>();
+    let most = MOST_BYTES / (frame as f64 * f64::from(rate.max(SAMPLE_RATE)));
+    if seconds > most {
+        return Err(RenderError::TooLong { minutes: seconds / 60.0, most: most / 60.0, parts });
+    }
+    Ok(())
+}
+
+/// Sound that can be relied on, at the rate asked for.
+fn finish(mut stem: Stem, rate: u32) -> Result<Stem, RenderError> {
+    if !stem.audio.left.iter().chain(&stem.audio.right).all(|sample| sample.is_finite()) {
+        return Err(RenderError::NotFinite { part: stem.name });
+    }
+    let failed = |reason| RenderError::Rate { rate, reason: format!(" ({reason})") };
+    stem.audio = resample(stem.audio, rate).map_err(failed)?;
+    Ok(stem)
 }
 
 /// Name, General MIDI program and colour of a part.

@@ -25,7 +25,7 @@ mod message;
 mod pace;
 mod player;
 mod report;
-mod resample;
+pub(crate) mod resample;
 mod synth_worker;
 mod telemetry;
 #[cfg(test)]

@@ -133,7 +133,7 @@ fn sinc(rate: u32, chunk: usize, channels: usize) -> Result<Async<f32>, String> 
 }
 
 /// A single stereo sound at the host rate, from 48 kHz.
-pub(super) fn resample(audio: PartAudio, rate: u32) -> Result<PartAudio, String> {
+pub(crate) fn resample(audio: PartAudio, rate: u32) -> Result<PartAudio, String> {
     if u64::from(rate) == MODEL_RATE {
         return Ok(audio);
     }

@@ -7,6 +7,7 @@ mod metrics;
 mod render;
 mod report;
 mod wav;
+mod whole;
 
 use std::process::ExitCode;
 

@@ -9,11 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ripieno_engine::arranger::Ensemble;
 use ripieno_engine::draw::{self, DrawnPart};
 use ripieno_engine::inference::{Locations, Models, Runtime};
-use ripieno_engine::render::{Parts, RenderOptions, Rendering, render};
+use ripieno_engine::render::{Parts, RATES, RenderOptions, Rendering, render};
 use ripieno_engine::score::{PartNotes, Playback, Score, midi};
-use ripieno_engine::synth::{Guidance, MAX_PARTS, SAMPLE_RATE, Synthesizer};
+use ripieno_engine::synth::{Guidance, MAX_PARTS, SAMPLE_RATE, StereoBuffer, Synthesizer};
 
-use crate::{Failure, list, report, wav};
+use crate::{Failure, list, report, wav, whole};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -25,7 +25,7 @@ pub struct Arguments {
     /// Who the notes are given out to: see `ripieno ensembles`. Without it, the file's own tracks are the parts.
     #[arg(long)]
     ensemble: Option<String>,
-    /// The mix, a 24-bit WAV file at 48 kHz.
+    /// The mix, a 24-bit WAV file.
     #[arg(short, long)]
     output: PathBuf,
     /// Folder for one WAV file per part.
@@ -43,6 +43,10 @@ pub struct Arguments {
     /// Guidance weight of the performance.
     #[arg(long, value_parser = weight)]
     guidance_performance: Option<f32>,
+    /// Sample rate of the WAV files in Hz, 8000 to 192000.
+    #[arg(long, default_value_t = SAMPLE_RATE, value_parser = clap::value_parser!(u32)
+        .range(i64::from(*RATES.start())..=i64::from(*RATES.end())))]
+    rate: u32,
     /// Processor threads of the networks.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
@@ -68,6 +72,7 @@ fn weight(text: &str) -> Result<f32, String> {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let score = Playback::read(&arguments.input)?;
     let ensemble = chosen_ensemble(arguments.ensemble.as_deref(), &score)?;
+    check_outputs(arguments)?;
     let locations = Locations::find()?;
     let models = Models::load(Runtime::load(Some(&locations.runtime))?, &locations.models)?;
     let mut synth = Synthesizer::new(&models, arguments.threads as usize)?;
@@ -87,8 +92,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             notes: or(arguments.guidance_notes, defaults.map(|d| d.default_guidance_notes)),
             performance: or(arguments.guidance_performance, defaults.map(|d| d.default_guidance_performance)),
         },
+        rate: arguments.rate,
     };
-    check_writable(&arguments.output)?;
     let rendering = perform(&score, &models, &mut synth, &options)?;
     for notice in &rendering.notices {
         eprintln!("note: {notice}");
@@ -116,15 +121,23 @@ fn chosen_ensemble(asked: Option<&str>, score: &Playback) -> Result<Option<&'sta
     }
 }
 
-/// Minutes of rendering should not end at a folder that is not there.
-fn check_writable(path: &Path) -> Result<(), Failure> {
-    let part = wav::unfinished(path);
-    match std::fs::File::create(&part) {
-        Ok(_) => Ok(std::fs::remove_file(&part)?),
-        Err(error) => {
-            Err(format!("{} cannot be written: {error}. Choose a folder you may write to.", path.display()).into())
+/// Every file that was asked for can be written, and none is the one to be read.
+fn check_outputs(arguments: &Arguments) -> Result<(), Failure> {
+    let pictures = [&arguments.png, &arguments.roll, &arguments.midi, &arguments.json];
+    for path in pictures.into_iter().flatten().chain([&arguments.output]) {
+        if let (Ok(output), Ok(input)) = (path.canonicalize(), arguments.input.canonicalize())
+            && output == input
+        {
+            return Err(format!("{} is the file to be read. Give another name.", path.display()).into());
         }
+        whole::check(path)?;
     }
+    if let Some(folder) = &arguments.stems {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("the folder {} cannot be made: {error}. Choose another.", folder.display()))?;
+        whole::check(&folder.join("stem"))?;
+    }
+    Ok(())
 }
 
 fn perform(
@@ -150,49 +163,48 @@ fn perform(
 }
 
 fn write(arguments: &Arguments, score: &Playback, rendering: &Rendering) -> Result<(), Failure> {
-    wav::write(&arguments.output, &rendering.mix)?;
+    let rate = rendering.rate;
+    wav::write(&arguments.output, &rendering.mix, rate)?;
     println!("{}", arguments.output.display());
-    if let Some(folder) = &arguments.stems {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| format!("{} cannot be made: {error}. Choose another folder.", folder.display()))?;
-        for (i, stem) in rendering.stems.iter().enumerate() {
-            let plain: String = stem
-                .name
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-                .collect();
-            let path = folder.join(format!("{}-{plain}.wav", i + 1));
-            wav::write(&path, &stem.audio)?;
+    for (i, stem) in rendering.stems.iter().enumerate() {
+        if let Some(folder) = &arguments.stems {
+            let path = folder.join(format!("{}-{}.wav", i + 1, plain(&stem.name)));
+            wav::write(&path, &stem.audio, rate)?;
             println!("{}", path.display());
         }
     }
     if let Some(path) = &arguments.midi {
-        let parts: Vec<PartNotes<'_>> = rendering
-            .stems
-            .iter()
+        let stems = rendering.stems.iter();
+        let parts: Vec<PartNotes<'_>> = stems
             .map(|stem| PartNotes { name: &stem.name, program: stem.program, notes: &stem.notes })
             .collect();
-        midi::write(path, &Score::of_parts(&parts, &score.tempo))?;
-        println!("{}", path.display());
+        put(path, |part| Ok(midi::write(part, &Score::of_parts(&parts, &score.tempo))?))?;
     }
-    let drawn: Vec<DrawnPart<'_>> = rendering
-        .stems
-        .iter()
-        .map(|stem| DrawnPart { name: &stem.name, colour: stem.colour, notes: &stem.notes })
-        .collect();
+    let stems = rendering.stems.iter();
+    let drawn: Vec<DrawnPart<'_>> =
+        stems.map(|stem| DrawnPart { name: &stem.name, colour: stem.colour, notes: &stem.notes }).collect();
     if let Some(path) = &arguments.png {
-        draw::spectrogram(&rendering.mix.left, &rendering.mix.right, SAMPLE_RATE, &drawn, path)?;
-        println!("{}", path.display());
+        let StereoBuffer { left, right } = &rendering.mix;
+        put(path, |part| Ok(draw::spectrogram(left, right, rate, &drawn, part)?))?;
     }
     if let Some(path) = &arguments.roll {
-        draw::piano_roll(&drawn, score.seconds(), path)?;
-        println!("{}", path.display());
+        put(path, |part| Ok(draw::piano_roll(&drawn, score.seconds(), part)?))?;
     }
     if let Some(path) = &arguments.json {
-        let report = report::of(rendering)?;
-        std::fs::write(path, format!("{report:#}\n"))
-            .map_err(|error| format!("{} cannot be written: {error}.", path.display()))?;
-        println!("{}", path.display());
+        let report = format!("{:#}\n", report::of(rendering)?);
+        put(path, |part| std::fs::write(part, report).map_err(|error| whole::unwritable(path, &error)))?;
     }
     Ok(())
+}
+
+/// Writes one file and says so.
+fn put(path: &Path, content: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
+    whole::write(path, content)?;
+    println!("{}", path.display());
+    Ok(())
+}
+
+/// A part's name as a file's.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }

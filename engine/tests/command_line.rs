@@ -1,10 +1,11 @@
 //! The program `ripieno` as a musician runs it: what it writes, and what it says when it cannot.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ripieno_engine::score::midi::{self, WrittenPart};
-use ripieno_engine::score::{Note, Score};
+use ripieno_engine::score::{Note, PartNotes, Playback, Score, midi};
 
 fn asset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets").join(name)
@@ -72,8 +73,7 @@ fn a_missing_onnx_runtime_is_a_sentence() {
     let output = folder.path().join("a.wav");
     let environment = [("RIPIENO_ONNXRUNTIME", "/nowhere/libonnxruntime.so")];
     let demo = asset("demo.mid");
-    let said =
-        refusal(&ripieno(&["render", demo.to_str().unwrap(), "-o", output.to_str().unwrap()], &environment));
+    let said = refusal(&ripieno(&["render", demo.to_str().unwrap(), "-o", output.to_str().unwrap()], &environment));
     assert!(said.contains("/nowhere/libonnxruntime.so"), "{said}");
     assert!(files(folder.path()).is_empty());
 }
@@ -89,17 +89,19 @@ fn the_doctor_lists_every_fault() {
 
 /// The first seconds of the demonstration piece, written to a folder.
 fn excerpt(folder: &Path, seconds: f64) -> PathBuf {
-    let score: Score = midi::read(&asset("demo.mid")).unwrap();
-    let notes: Vec<Note> = score.notes.iter().map(|n| n.note).filter(|n| n.end < seconds).collect();
-    assert!(notes.len() > 4);
+    let score = Playback::read(&asset("demo.mid")).unwrap();
+    let notes: Vec<Note> = score.notes.iter().map(|n| n.note).filter(|n| n.onset < seconds).collect();
+    assert!(notes.len() >= 4);
     let path = folder.join("excerpt.mid");
-    midi::write_parts(&path, &[WrittenPart { name: "Keys", program: 0, notes: &notes }], &score.tempo).unwrap();
+    let parts = [PartNotes { name: "Keys", program: 0, notes: &notes }];
+    midi::write(&path, &Score::of_parts(&parts, &score.tempo)).unwrap();
     path
 }
 
 fn render(input: &Path, to: &Path, more: &[&str]) {
     let wav = to.join("mix.wav");
-    let mut arguments = vec!["render", input.to_str().unwrap(), "-o", wav.to_str().unwrap(), "--ensemble", "string-quartet"];
+    let mut arguments =
+        vec!["render", input.to_str().unwrap(), "-o", wav.to_str().unwrap(), "--ensemble", "string-quartet"];
     arguments.extend(more);
     let output = ripieno(&arguments, &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -147,7 +149,7 @@ fn the_demonstration_piece_sounds_its_notes_in_every_part() {
     }
     assert!(files(folder.path()).iter().all(|name| !name.ends_with(".part")));
 
-    let score = midi::read(Path::new(&parts)).unwrap();
+    let score = Playback::read(Path::new(&parts)).unwrap();
     let mut written = files(Path::new(&stems));
     written.sort();
     let (mut heard, mut asked) = (0, 0);

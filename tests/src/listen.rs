@@ -101,6 +101,31 @@ pub fn pitch_between(samples: &[f32], sample_rate: u32, seconds: Range<f64>, thr
     pitches.get(pitches.len() / 2).copied()
 }
 
+/// Amplitude of the partials at these multiples of a key's fundamental together (Hann window), a sine of amplitude 1
+/// at 1.
+fn partials(samples: &[f32], sample_rate: u32, key: u8, multiples: [f64; 3]) -> f64 {
+    let fundamental = 440.0 * 2.0_f64.powf((f64::from(key) - 69.0) / 12.0);
+    let amplitude = |multiple: f64| {
+        let turn = std::f64::consts::TAU * fundamental * multiple / f64::from(sample_rate);
+        let (mut re, mut im) = (0.0, 0.0);
+        for (index, &sample) in samples.iter().enumerate() {
+            let hann = 0.5 - 0.5 * (std::f64::consts::TAU * index as f64 / samples.len() as f64).cos();
+            let (sin, cos) = (turn * index as f64).sin_cos();
+            re += f64::from(sample) * hann * cos;
+            im += f64::from(sample) * hann * sin;
+        }
+        4.0 * re.hypot(im) / samples.len().max(1) as f64
+    };
+    multiples.map(amplitude).iter().sum()
+}
+
+/// Whether what sounds is the octave above this key and not the key itself: then its odd partials are missing.
+pub fn is_octave_above(samples: &[f32], sample_rate: u32, key: u8) -> bool {
+    let odd = partials(samples, sample_rate, key, [1.0, 3.0, 5.0]);
+    let even = partials(samples, sample_rate, key, [2.0, 4.0, 6.0]);
+    odd < 0.1 * even
+}
+
 /// When a note of this key begins to sound, in seconds: the steepest rise of its first six harmonics together within
 /// `search`. Good to about 10 ms; `None` where the samples end before `search` does, or nothing rises.
 pub fn onset_of(samples: &[f32], sample_rate: u32, key: u8, search: Range<f64>) -> Option<f64> {
@@ -185,6 +210,14 @@ pub fn complaints(take: &Take, voices: &[Vec<Note>]) -> Vec<String> {
                     note.onset, note.key
                 ));
             }
+            // A room's echo can make the tracker hear the key where only its octave is played.
+            let at = |seconds: f64| ((seconds * rate) as usize).min(samples.len());
+            if is_octave_above(&samples[at(span.start)..at(span.end)], take.sample_rate, note.key) {
+                complaints.push(format!(
+                    "bus {index} at {:.2} s: key {} was played, its octave is heard",
+                    note.onset, note.key
+                ));
+            }
         }
     }
     complaints
@@ -231,6 +264,18 @@ mod tests {
         for key in [40, 60, 76] {
             let heard = onset_of(&tone(key, 0.5, 1.0, 48_000), 48_000, key, 0.2..0.8).unwrap();
             assert!((heard - 0.5).abs() < 0.01, "key {key} begins at {heard}");
+        }
+    }
+
+    #[test]
+    fn an_octave_too_high_is_heard_as_one() {
+        for key in [40, 60, 76] {
+            let right = tone(key, 0.0, 0.4, 48_000);
+            let mut wrong = tone(key + 12, 0.0, 0.4, 48_000);
+            assert!(!is_octave_above(&right, 48_000, key));
+            // With an echo of another note in it.
+            wrong.iter_mut().zip(tone(key + 5, 0.0, 0.4, 48_000)).for_each(|(sample, echo)| *sample += 0.1 * echo);
+            assert!(is_octave_above(&wrong, 48_000, key), "key {key}");
         }
     }
 

@@ -20,7 +20,7 @@ fn chords(chords: &[&[u8]]) -> Vec<Note> {
     let mut notes = Vec::new();
     for (index, keys) in chords.iter().enumerate() {
         let onset = LEAD_IN_S + BEAT_S * index as f64;
-        notes.extend(keys.iter().map(|&key| Note { onset, end: onset + HELD_S, key, velocity: 64 }));
+        notes.extend(keys.iter().map(|&key| Note { onset, end: onset + HELD_S, key, velocity: 100 }));
     }
     notes
 }

@@ -19,6 +19,9 @@ use super::vocoder::{GAINS, Resynthesis};
 
 /// Samples a segment finishes.
 const HOP_SAMPLES: usize = HOP_FRAMES * HOP; // 30,720
+/// Level at which the networks' sound is played. They learnt from recordings in which a loud part alone comes near full
+/// scale; parts are summed, and a player may be louder than the recordings were.
+const LEVEL: f32 = 0.5;
 /// Samples of the crossfade.
 const OVERLAP_SAMPLES: usize = OVERLAP_FRAMES * HOP; // 15,360
 /// Purposes of noise streams; 0 and 1 are the vocoder's.
@@ -292,6 +295,7 @@ impl Synthesizer {
                     let audible = CONTEXT_FRAMES..SEGMENT_FRAMES;
                     let rendered = &mut self.work.audio;
                     self.resynthesis.render((roll, gains), (request.seed, part), first_frame, audible, rendered);
+                    rendered.left.iter_mut().chain(&mut rendered.right).for_each(|sample| *sample *= LEVEL);
                     state.commit(frames_of(&self.work.mel, slot), rendered, audio);
                 }
                 None => state.fade_out(audio),

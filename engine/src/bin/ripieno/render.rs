@@ -175,9 +175,8 @@ fn write(arguments: &Arguments, score: &Playback, rendering: &Rendering) -> Resu
     }
     if let Some(path) = &arguments.midi {
         let stems = rendering.stems.iter();
-        let parts: Vec<PartNotes<'_>> = stems
-            .map(|stem| PartNotes { name: &stem.name, program: stem.program, notes: &stem.notes })
-            .collect();
+        let parts: Vec<PartNotes<'_>> =
+            stems.map(|stem| PartNotes { name: &stem.name, program: stem.program, notes: &stem.notes }).collect();
         put(path, |part| Ok(midi::write(part, &Score::of_parts(&parts, &score.tempo))?))?;
     }
     let stems = rendering.stems.iter();

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::arranger::{Arranger, ArrangerError, Ensemble};
+use crate::arranger::{Arranger, Ensemble, performance};
 use crate::inference::Models;
 use crate::score::{Note, Playback};
 use crate::stream::resample::resample;
@@ -15,8 +15,6 @@ use crate::synth::{
     Synthesizer,
 };
 
-/// Notes that begin within this many seconds are one chord, as for a live player.
-const GATHER_S: f64 = 0.010;
 /// Seconds rendered after the last note's end: the room's tail.
 const TAIL_S: f64 = 3.0;
 /// Seconds after which an ended note is no longer heard: the note roll's release is over.
@@ -95,9 +93,6 @@ pub enum RenderError {
     /// A model failed.
     #[error(transparent)]
     Synth(#[from] SynthError),
-    /// The arranger cannot work.
-    #[error(transparent)]
-    Arranger(#[from] ArrangerError),
     /// More tracks than parts.
     #[error(
         "the file has {found} tracks with notes and at most {most} parts can play. Name an ensemble with --ensemble."
@@ -243,10 +238,10 @@ fn separate(
     options: &RenderOptions<'_>,
     notices: &mut Vec<String>,
 ) -> Result<Vec<(usize, Stem)>, RenderError> {
-    let (headers, given): (Vec<Header>, Vec<usize>) = match options.parts {
+    let (headers, given): (Vec<Header>, Vec<Option<usize>>) = match options.parts {
         Parts::Ensemble(ensemble) => {
             let parts = ensemble.parts.iter().map(|part| (part.name.clone(), part.program, part.colour)).collect();
-            (parts, arrange(score, ensemble, models, notices)?)
+            (parts, arrange(score, ensemble, models, notices))
         }
         Parts::Tracks => {
             if score.tracks.len() > TRACK_COLOURS.len() {
@@ -256,7 +251,7 @@ fn separate(
                 let name = if track.name.is_empty() { format!("Track {}", i + 1) } else { track.name.clone() };
                 (name, track.program, colour)
             });
-            (named.collect(), score.notes.iter().map(|note| note.track).collect())
+            (named.collect(), score.notes.iter().map(|note| Some(note.track)).collect())
         }
     };
     let catalogue = synth.catalogue();
@@ -271,7 +266,7 @@ fn separate(
         })
         .collect();
     for (note, part) in score.notes.iter().zip(given) {
-        if let Some((_, stem)) = stems.get_mut(part) {
+        if let Some((_, stem)) = part.and_then(|part| stems.get_mut(part)) {
             stem.notes.push(note.note);
         }
     }
@@ -279,40 +274,14 @@ fn separate(
 }
 
 /// The arranger's part of every note, chord by chord, as it would be live.
-fn arrange(
-    score: &Playback,
-    ensemble: &Ensemble,
-    models: &Models,
-    notices: &mut Vec<String>,
-) -> Result<Vec<usize>, RenderError> {
-    let mut arranger = Arranger::new(ensemble, Some(models))?;
-    let mut given = vec![0; score.notes.len()];
-    let mut sounding: Vec<(f64, u8)> = Vec::new();
-    let mut parts = Vec::new();
-    let mut from = 0;
-    while let Some(first) = score.notes.get(from) {
-        let chord = score.notes[from..].iter().take_while(|n| n.note.onset < first.note.onset + GATHER_S).count();
-        let notes = &score.notes[from..from + chord];
-        // What ends by now is released before the chord is given out.
-        sounding.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let ended = sounding.partition_point(|&(end, _)| end <= first.note.onset + GATHER_S * 0.5);
-        for (_, key) in sounding.drain(..ended) {
-            arranger.note_off(key);
-        }
-        let mut order: Vec<usize> = (0..chord).collect();
-        order.sort_by_key(|&i| notes[i].note.pitch);
-        let keys: Vec<(u8, u8)> = order.iter().map(|&i| (notes[i].note.pitch, notes[i].note.velocity)).collect();
-        arranger.chord(&keys, first.beat, &mut parts);
-        for (&i, &part) in order.iter().zip(&parts) {
-            given[from + i] = part;
-        }
-        sounding.extend(notes.iter().map(|n| (n.note.end, n.note.pitch)));
-        from += chord;
-    }
+fn arrange(score: &Playback, ensemble: &Ensemble, models: &Models, notices: &mut Vec<String>) -> Vec<Option<usize>> {
+    let (mut arranger, missed) = Arranger::or_by_range(ensemble, None, Some(models));
+    notices.extend(missed.map(|error| format!("Notes were given out by range alone: {error}")));
+    let given = performance::give_out(score, &mut arranger, |_, _| ());
     if let Some(fault) = arranger.take_fault() {
         notices.push(format!("The arranger's network failed and notes were given out by range: {fault}"));
     }
-    Ok(given)
+    given
 }
 
 fn sum(stems: &[Stem]) -> StereoBuffer {

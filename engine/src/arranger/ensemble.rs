@@ -1,23 +1,33 @@
-//! Ensembles: their parts from high to low, read from `assets/ensembles/*.toml`, which are compiled in.
+//! Ensembles: who plays together, and how notes are given out among them; read from TOML files.
+//!
+//! A file that is wrong gives an [`EnsembleError`] with its line and the reason.
+//!
+//! ```toml
+//! id = "duo"                      # lower-case letters, digits, hyphens; saved projects refer to it
+//! name = "Duo"
+//! arranger = "quartet_online"     # a trained model, several in order of preference, or split, closest,
+//!                                 # closest-mono, by-range
+//! zones = [60]                    # for split: lowest MIDI key of every part but the last
+//!
+//! [[part]]                        # 1 to 8, from high to low
+//! name = "Violin"
+//! program = 40                    # General MIDI, 0-based
+//! lo = 55                         # MIDI keys, both included
+//! hi = 103
+//! mono = true                     # one note at a time while another part can take the rest
+//! # most = 2                      # or: as many at once
+//! colour = "#ffe680"
+//! voice = "violin1"               # which part of the first named model serves it; else by place, role or range
+//! ```
 
 use std::collections::HashSet;
-use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::lstm;
+use super::method::Method;
+use super::rules;
 use crate::stream::MAX_PARTS;
-
-/// How notes are given out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Separation {
-    /// The online LSTM trained on four-part chorales.
-    BachLstm,
-    /// By range alone; one part takes everything.
-    None,
-}
 
 /// Who plays together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +36,12 @@ pub struct Ensemble {
     pub id: String,
     /// How musicians call it.
     pub name: String,
-    /// How notes are given out.
-    pub arranger: Separation,
+    /// How notes are given out unless the musician chooses.
+    pub method: Method,
+    /// Models of the manifest that can serve it, the best first.
+    pub models: Vec<String>,
+    /// For [`Method::Split`]: the lowest MIDI key of every part but the last; falling.
+    pub zones: Vec<u8>,
     /// 1 to [`MAX_PARTS`] parts, from high to low.
     pub parts: Vec<EnsemblePart>,
 }
@@ -45,14 +59,28 @@ pub struct EnsemblePart {
     pub hi: u8,
     /// Takes one note at a time while other parts can take the rest.
     pub mono: bool,
+    /// Most notes it takes at once while other parts can take the rest; 0 is any number.
+    pub most: u8,
     /// Red, green, blue of its notes on the dark piano roll.
     pub colour: [u8; 3],
+    /// The part of the ensemble's first model that serves it, if the file says so.
+    pub voice: Option<String>,
 }
 
 impl EnsemblePart {
     /// Semitones from a key to this part's range; 0 inside.
     pub(super) fn distance(&self, key: u8) -> u8 {
         self.lo.saturating_sub(key).max(key.saturating_sub(self.hi))
+    }
+
+    /// The middle of its range, a MIDI pitch.
+    pub(super) fn middle(&self) -> f64 {
+        (f64::from(self.lo) + f64::from(self.hi)) / 2.0
+    }
+
+    /// The most notes it takes at once.
+    pub(super) fn limit(&self) -> Option<u32> {
+        if self.mono { Some(1) } else { Some(u32::from(self.most)).filter(|&most| most > 0) }
     }
 }
 
@@ -68,39 +96,7 @@ pub struct EnsembleError {
     pub reason: String,
 }
 
-/// The ensembles compiled in, in the order of the menu.
-const TEXTS: [(&str, &str); 7] = [
-    ("satb-choir.toml", include_str!("../../../assets/ensembles/satb-choir.toml")),
-    ("string-quartet.toml", include_str!("../../../assets/ensembles/string-quartet.toml")),
-    ("woodwind-quartet.toml", include_str!("../../../assets/ensembles/woodwind-quartet.toml")),
-    ("brass-quartet.toml", include_str!("../../../assets/ensembles/brass-quartet.toml")),
-    ("sax-quartet.toml", include_str!("../../../assets/ensembles/sax-quartet.toml")),
-    ("keyboard.toml", include_str!("../../../assets/ensembles/keyboard.toml")),
-    ("solo.toml", include_str!("../../../assets/ensembles/solo.toml")),
-];
-
 impl Ensemble {
-    /// Every ensemble, in the order of the menu. Parsed on the first call.
-    pub fn all() -> &'static [Ensemble] {
-        static ALL: OnceLock<Vec<Ensemble>> = OnceLock::new();
-        ALL.get_or_init(|| {
-            let parse = |(file, text)| match Ensemble::parse(file, text) {
-                Ok(ensemble) => Some(ensemble),
-                // A test parses every one of them, so this is a build that was never tested.
-                Err(error) => {
-                    log::error!("{error}");
-                    None
-                }
-            };
-            TEXTS.into_iter().filter_map(parse).collect()
-        })
-    }
-
-    /// The ensemble with an id.
-    pub fn find(id: &str) -> Option<&'static Ensemble> {
-        Self::all().iter().find(|ensemble| ensemble.id == id)
-    }
-
     /// Reads one ensemble; `file` is for the error alone.
     pub fn parse(file: &str, text: &str) -> Result<Self, EnsembleError> {
         let at = |offset: usize, reason: String| EnsembleError {
@@ -111,8 +107,10 @@ impl Ensemble {
         let raw: Raw = toml::from_str(text)
             .map_err(|error| at(error.span().map_or(0, |span| span.start), error.message().replace('\n', " ")))?;
         raw.check().map_err(|(offset, reason)| at(offset, reason))?;
-        let parts = raw.part.into_iter().map(|part| part.into_inner().finish()).collect();
-        Ok(Self { id: raw.id.into_inner(), name: raw.name, arranger: raw.arranger.into_inner(), parts })
+        let parts: Vec<EnsemblePart> = raw.part.into_iter().map(|part| part.into_inner().finish()).collect();
+        let (method, models) = raw.arranger.into_inner().finish();
+        let zones = raw.zones.map_or_else(|| rules::default_zones(&parts), Spanned::into_inner);
+        Ok(Self { id: raw.id.into_inner(), name: raw.name, method, models, zones, parts })
     }
 }
 
@@ -122,8 +120,36 @@ impl Ensemble {
 struct Raw {
     id: Spanned<String>,
     name: String,
-    arranger: Spanned<Separation>,
+    arranger: Spanned<RawArranger>,
+    zones: Option<Spanned<Vec<u8>>>,
     part: Vec<Spanned<RawPart>>,
+}
+
+/// A method, a model, or models in order of preference.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "it must be a name or a list of names")]
+enum RawArranger {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl RawArranger {
+    fn finish(self) -> (Method, Vec<String>) {
+        match self {
+            Self::One(name) => match Method::find(&name) {
+                Some(method) => (method, Vec::new()),
+                None => (Method::Learned, vec![name]),
+            },
+            Self::Several(names) => (Method::Learned, names),
+        }
+    }
+
+    fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -134,8 +160,10 @@ struct RawPart {
     lo: u8,
     hi: Spanned<u8>,
     mono: bool,
+    most: Option<Spanned<u8>>,
     #[serde(deserialize_with = "colour")]
     colour: Spanned<[u8; 3]>,
+    voice: Option<String>,
 }
 
 impl Raw {
@@ -153,9 +181,24 @@ impl Raw {
             let reason = format!("it has {count} parts and must have 1 to {MAX_PARTS}");
             return Err((self.part.get(MAX_PARTS).map_or(0, |part| part.span().start), reason));
         }
-        if *self.arranger.get_ref() == Separation::BachLstm && count != lstm::PARTS {
-            let reason = format!("the arranger bach_lstm gives notes to {} parts and there are {count}", lstm::PARTS);
+        let names = self.arranger.get_ref().names();
+        let is_model = |name: &String| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
+        let one_method = matches!(names, [name] if Method::find(name).is_some_and(|method| method != Method::Learned));
+        if let Some(name) = names.iter().find(|name| !is_model(name) && !one_method) {
+            let reason = format!("\"{name}\" is no model's name and not split, closest, closest-mono or by-range");
             return Err((self.arranger.span().start, reason));
+        }
+        if names.is_empty() {
+            return Err((self.arranger.span().start, "the list of models is empty".to_owned()));
+        }
+        if let Some(zones) = &self.zones {
+            let falling = zones.get_ref().windows(2).all(|pair| pair[0] >= pair[1]);
+            if zones.get_ref().len() + 1 != count || !falling || zones.get_ref().iter().any(|&key| key > 127) {
+                let reason = format!("{count} parts need {} zones, MIDI keys that fall from part to part", count - 1);
+                return Err((zones.span().start, reason));
+            }
         }
         let (mut names, mut colours) = (HashSet::new(), HashSet::new());
         for part in self.part.iter().map(Spanned::get_ref) {
@@ -165,6 +208,12 @@ impl Raw {
             }
             if hi > 127 || part.lo > hi {
                 return Err((part.hi.span().start, format!("the range {} to {hi} is not within 0 to 127", part.lo)));
+            }
+            if let Some(most) = part.most.as_ref().filter(|most| part.mono || *most.get_ref() == 0) {
+                return Err((
+                    most.span().start,
+                    "`most` is 1 or more, and only for parts that are not mono".to_owned(),
+                ));
             }
             if !names.insert(part.name.get_ref()) {
                 return Err((part.name.span().start, format!("two parts are called \"{}\"", part.name.get_ref())));
@@ -185,7 +234,9 @@ impl RawPart {
             lo: self.lo,
             hi: self.hi.into_inner(),
             mono: self.mono,
+            most: self.most.map_or(0, Spanned::into_inner),
             colour: self.colour.into_inner(),
+            voice: self.voice,
         }
     }
 }
@@ -208,7 +259,7 @@ mod tests {
     const GOOD: &str = r##"
 id = "duo"
 name = "Duo"
-arranger = "none"
+arranger = "by-range"
 
 [[part]]
 name = "Violin"
@@ -235,29 +286,9 @@ colour = "#8f7bf0"
     }
 
     #[test]
-    fn every_ensemble_parses_and_is_found_by_its_file_name() {
-        for (file, text) in TEXTS {
-            let ensemble = Ensemble::parse(file, text).unwrap();
-            assert_eq!(format!("{}.toml", ensemble.id), file);
-            assert_eq!(Ensemble::find(&ensemble.id), Some(&ensemble));
-        }
-        assert_eq!(Ensemble::all().len(), TEXTS.len());
-    }
-
-    #[test]
-    fn every_key_of_a_piano_is_in_some_parts_range_or_has_a_nearest_part() {
-        for ensemble in Ensemble::all() {
-            let (low, high) = (ensemble.parts.last().unwrap(), &ensemble.parts[0]);
-            for key in low.lo..=high.hi {
-                assert!(ensemble.parts.iter().any(|part| part.distance(key) == 0), "{} {key}", ensemble.id);
-            }
-        }
-    }
-
-    #[test]
     fn a_good_text_becomes_its_values() {
         let duo = Ensemble::parse("duo.toml", GOOD).unwrap();
-        assert_eq!((duo.id.as_str(), duo.arranger, duo.parts.len()), ("duo", Separation::None, 2));
+        assert_eq!((duo.id.as_str(), duo.method, duo.parts.len()), ("duo", Method::ByRange, 2));
         assert_eq!(duo.parts[0].colour, [0xff, 0xe6, 0x80]);
         assert_eq!(duo.parts[1].distance(30), 6);
     }
@@ -266,8 +297,11 @@ colour = "#8f7bf0"
     fn an_error_names_the_line_and_the_reason() {
         let matrix = [
             ("id = \"duo\"", "id = \"Duo 2\"", 2, "lower-case"),
-            ("\"none\"", "\"bach_lstm\"", 4, "gives notes to 4 parts"),
-            ("\"none\"", "\"magic\"", 4, "unknown variant `magic`"),
+            ("\"by-range\"", "\"Magic 3\"", 4, "no model's name"),
+            ("\"by-range\"", "[]", 4, "is empty"),
+            ("\"by-range\"", "7", 4, "a name or a list"),
+            ("\"by-range\"", "\"split\"\nzones = [60, 50]", 5, "need 1 zones"),
+            ("mono = true", "mono = true\nmost = 2", 12, "only for parts that are not mono"),
             ("program = 40", "program = 128", 8, "not 0 to 127"),
             ("hi = 103", "hi = 54", 10, "the range 55 to 54"),
             ("#ffe680", "ffe680", 12, "not written #rrggbb"),
@@ -288,68 +322,15 @@ colour = "#8f7bf0"
     fn more_parts_than_the_engine_has_are_refused() {
         let part = "[[part]]\nname = \"N\"\nprogram = 0\nlo = 0\nhi = 127\nmono = false\ncolour = \"#00000N\"\n";
         let parts: String = (1..=9).map(|n| part.replace('N', &n.to_string())).collect();
-        let text = format!("id = \"x\"\nname = \"X\"\narranger = \"none\"\n{parts}");
+        let text = format!("id = \"x\"\nname = \"X\"\narranger = \"by-range\"\n{parts}");
         let error = Ensemble::parse("x.toml", &text).unwrap_err();
         assert_eq!(error.to_string(), "the ensemble x.toml, line 60: it has 9 parts and must have 1 to 8");
     }
 
-    /// sRGB to linear light (IEC 61966-2-1).
-    fn linear(colour: [u8; 3]) -> [f64; 3] {
-        colour.map(|byte| {
-            let c = f64::from(byte) / 255.0;
-            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
-        })
-    }
-
-    fn times(matrix: [[f64; 3]; 3], v: [f64; 3]) -> [f64; 3] {
-        matrix.map(|row| row[0] * v[0] + row[1] * v[1] + row[2] * v[2])
-    }
-
-    /// CIELAB under D65.
-    fn lab(rgb: [f64; 3]) -> [f64; 3] {
-        const XYZ: [[f64; 3]; 3] = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]];
-        let [x, y, z] = times(XYZ, rgb);
-        let f = |t: f64| if t > (6.0f64 / 29.0).powi(3) { t.cbrt() } else { t * 841.0 / 108.0 + 4.0 / 29.0 };
-        let (x, y, z) = (f(x / 0.95047), f(y), f(z / 1.08883));
-        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
-    }
-
     #[test]
-    fn part_colours_can_be_told_apart_by_every_eye() {
-        // Full dichromacy, in linear RGB: Machado, Oliveira and Fernandes 2009, severity 1.
-        const EYES: [[[f64; 3]; 3]; 4] = [
-            [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-            [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-            [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-            [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
-        ];
-        for ensemble in Ensemble::all() {
-            for eye in EYES {
-                let seen: Vec<[f64; 3]> = ensemble
-                    .parts
-                    .iter()
-                    .map(|part| lab(times(eye, linear(part.colour)).map(|c| c.clamp(0.0, 1.0))))
-                    .collect();
-                for (i, a) in seen.iter().enumerate() {
-                    for b in &seen[..i] {
-                        let distance = (0..3).map(|axis| (a[axis] - b[axis]).powi(2)).sum::<f64>().sqrt();
-                        assert!(distance > 25.0, "{}: {distance}", ensemble.id);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn part_colours_are_legible_on_a_dark_background() {
-        // WCAG 2.2, 1.4.3: 4.5 to 1, here against #14161a.
-        let luminance = |colour| {
-            let [r, g, b] = linear(colour);
-            0.2126 * r + 0.7152 * g + 0.0722 * b
-        };
-        for part in Ensemble::all().iter().flat_map(|ensemble| &ensemble.parts) {
-            let contrast = (luminance(part.colour) + 0.05) / (luminance([0x14, 0x16, 0x1a]) + 0.05);
-            assert!(contrast > 4.5, "{}: {contrast}", part.name);
-        }
+    fn models_are_named_in_order_of_preference() {
+        let text = GOOD.replace("\"by-range\"", "[\"duo_online\", \"bach_lstm\"]");
+        let duo = Ensemble::parse("duo.toml", &text).unwrap();
+        assert_eq!((duo.method, duo.models), (Method::Learned, vec!["duo_online".to_owned(), "bach_lstm".to_owned()]));
     }
 }

@@ -3,6 +3,8 @@
 use crate::stream::MAX_PARTS;
 
 const KEYS: usize = 128;
+/// Holds the keys that were given to no part.
+const NOBODY: u8 = u8::MAX;
 
 /// Keys that are down and the parts that play them.
 ///
@@ -20,10 +22,12 @@ impl HeldNotes {
         Self { keys: std::array::from_fn(|_| Vec::new()), counts: [0; MAX_PARTS] }
     }
 
-    /// A part begins to hold a key.
-    pub fn press(&mut self, key: u8, part: usize) {
-        self.keys[slot(key)].push(part as u8);
-        self.counts[part] += 1;
+    /// A part, or nobody, begins to hold a key.
+    pub fn press(&mut self, key: u8, part: Option<usize>) {
+        self.keys[slot(key)].push(part.map_or(NOBODY, |part| part as u8));
+        if let Some(part) = part {
+            self.counts[part] += 1;
+        }
     }
 
     /// The part that lets go of a key, or `None` if no part holds it.
@@ -32,22 +36,32 @@ impl HeldNotes {
         if parts.is_empty() {
             return None;
         }
-        let part = usize::from(parts.remove(0));
-        self.counts[part] -= 1;
-        Some(part)
+        let part = parts.remove(0);
+        if part == NOBODY {
+            return None;
+        }
+        self.counts[usize::from(part)] -= 1;
+        Some(usize::from(part))
     }
 
-    /// Everything lets go; one (key, part) per note-on that was still down, by key.
+    /// Everything lets go; one (key, part) per note that a part still held, by key.
     pub fn release_all(&mut self, released: &mut Vec<(u8, usize)>) {
         for (key, parts) in (0u8..).zip(&mut self.keys) {
-            released.extend(parts.drain(..).map(|part| (key, usize::from(part))));
+            let held = parts.drain(..).filter(|&part| part != NOBODY);
+            released.extend(held.map(|part| (key, usize::from(part))));
         }
         self.counts = [0; MAX_PARTS];
     }
 
-    /// One bit per part that holds anything.
-    pub fn busy(&self) -> u8 {
-        self.counts.iter().enumerate().fold(0, |mask, (part, &count)| mask | u8::from(count > 0) << part)
+    /// Notes that each part holds.
+    pub fn counts(&self) -> &[u32; MAX_PARTS] {
+        &self.counts
+    }
+
+    /// `keys` becomes the keys that are down, whoever holds them, lowest first.
+    pub fn down(&self, keys: &mut Vec<u8>) {
+        keys.clear();
+        keys.extend((0u8..).zip(&self.keys).filter(|(_, parts)| !parts.is_empty()).map(|(key, _)| key));
     }
 }
 
@@ -63,31 +77,33 @@ mod tests {
     #[test]
     fn releases_come_in_the_order_of_the_strikes() {
         let mut held = HeldNotes::new();
-        held.press(60, 2);
-        held.press(60, 0);
-        assert_eq!((held.release(60), held.release(60), held.release(60)), (Some(2), Some(0), None));
+        [Some(2), None, Some(0)].into_iter().for_each(|part| held.press(60, part));
+        assert_eq!([(); 4].map(|()| held.release(60)), [Some(2), None, Some(0), None]);
     }
 
     #[test]
-    fn a_part_is_busy_until_its_last_key_is_up() {
+    fn a_part_holds_as_many_as_it_was_given() {
         let mut held = HeldNotes::new();
-        held.press(60, 3);
-        held.press(64, 3);
+        held.press(60, Some(3));
+        held.press(64, Some(3));
+        held.press(50, None);
         held.release(60);
-        assert_eq!(held.busy(), 0b1000);
-        held.release(64);
-        assert_eq!(held.busy(), 0);
+        assert_eq!(held.counts(), &[0, 0, 0, 1, 0, 0, 0, 0]);
+        let mut down = Vec::new();
+        held.down(&mut down);
+        assert_eq!(down, [50, 64]);
     }
 
     #[test]
     fn releasing_everything_names_every_note() {
         let mut held = HeldNotes::new();
-        for (key, part) in [(60, 1), (60, 1), (40, 3)] {
+        for (key, part) in [(60, Some(1)), (60, Some(1)), (50, None), (40, Some(3))] {
             held.press(key, part);
         }
         let mut released = Vec::new();
         held.release_all(&mut released);
         assert_eq!(released, [(40, 3), (60, 1), (60, 1)]);
-        assert_eq!((held.busy(), held.release(60)), (0, None));
+        assert_eq!(held.counts(), &[0; MAX_PARTS]);
+        assert_eq!(held.release(60), None);
     }
 }

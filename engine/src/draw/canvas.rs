@@ -61,6 +61,20 @@ impl Canvas {
         Some(Self { pixmap })
     }
 
+    /// Sheets of one width under each other.
+    pub fn stacked(sheets: &[Self]) -> Option<Self> {
+        let height = sheets.iter().map(|sheet| sheet.pixmap.height()).sum();
+        let width = sheets.first().map_or(1, |sheet| sheet.pixmap.width());
+        let mut all = Self::new(width, height)?;
+        let mut at = 0;
+        for sheet in sheets.iter().filter(|sheet| sheet.pixmap.width() == width) {
+            let bytes = sheet.pixmap.data();
+            all.pixmap.data_mut()[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        }
+        Some(all)
+    }
+
     /// Left, top, width and height of the plot inside the margins.
     pub fn plot(&self) -> (f32, f32, f32, f32) {
         let (w, h) = (self.pixmap.width() as f32, self.pixmap.height() as f32);

@@ -8,7 +8,7 @@ mod roll;
 mod spectrogram;
 
 pub use canvas::DrawError;
-pub use roll::piano_roll;
+pub use roll::{piano_roll, piano_rolls};
 pub use spectrogram::spectrogram;
 
 use crate::score::Note;

@@ -17,13 +17,22 @@ const KEYBOARD: f32 = 34.0;
 
 /// Draws the notes of every part against a keyboard: time to the right, pitch upwards, velocity as opacity.
 pub fn piano_roll(parts: &[DrawnPart<'_>], seconds: f64, path: &Path) -> Result<(), DrawError> {
-    match sheet(parts, seconds) {
+    match sheet("Parts", parts, seconds) {
         Some(canvas) => canvas.save(path),
         None => Err(DrawError::Unwritable { path: path.into(), reason: "there is no memory for it".into() }),
     }
 }
 
-fn sheet(parts: &[DrawnPart<'_>], seconds: f64) -> Option<Canvas> {
+/// Draws several rolls of one piece under each other, each with its title.
+pub fn piano_rolls(rows: &[(&str, &[DrawnPart<'_>])], seconds: f64, path: &Path) -> Result<(), DrawError> {
+    let sheets: Option<Vec<Canvas>> = rows.iter().map(|(title, parts)| sheet(title, parts, seconds)).collect();
+    match sheets.and_then(|sheets| Canvas::stacked(&sheets)) {
+        Some(canvas) => canvas.save(path),
+        None => Err(DrawError::Unwritable { path: path.into(), reason: "there is no memory for it".into() }),
+    }
+}
+
+fn sheet(title: &str, parts: &[DrawnPart<'_>], seconds: f64) -> Option<Canvas> {
     let mut canvas = Canvas::new(SIZE.0, SIZE.1)?;
     let seconds = if seconds.is_finite() { seconds.max(1.0) } else { 1.0 };
     let pitches = || parts.iter().flat_map(|part| part.notes).map(|note| i32::from(note.pitch));
@@ -49,7 +58,7 @@ fn sheet(parts: &[DrawnPart<'_>], seconds: f64) -> Option<Canvas> {
             canvas.fill(rect, part.colour, 0.45 + 0.55 * f32::from(note.velocity) / 127.0);
         }
     }
-    canvas.legend("Parts", parts);
+    canvas.legend(title, parts);
     Some(canvas)
 }
 
@@ -62,7 +71,7 @@ mod tests {
     fn a_note_stands_at_its_time_and_pitch_in_its_parts_colour() {
         let notes = [Note { onset: 4.0, end: 6.0, pitch: 60, velocity: 127 }];
         let part = DrawnPart { name: "Alto", colour: [200, 100, 50], notes: &notes };
-        let canvas = sheet(&[part], 10.0).unwrap();
+        let canvas = sheet("", &[part], 10.0).unwrap();
         let (left, top, width, height) = canvas.plot();
         // The roll spans three semitones either side of the one note.
         let pixel = |second: f32| canvas.pixel((left + width * second / 10.0) as u32, (top + height / 2.0) as u32);
@@ -73,6 +82,6 @@ mod tests {
 
     #[test]
     fn no_notes_are_an_empty_roll() {
-        assert!(sheet(&[], f64::NAN).is_some());
+        assert!(sheet("", &[], f64::NAN).is_some());
     }
 }

@@ -106,6 +106,19 @@ pub fn user_data_folder() -> Option<PathBuf> {
     base.map(|folder| folder.join("ripieno"))
 }
 
+/// `ripieno` in the folder where this user's programs keep their settings.
+pub fn user_settings_folder() -> Option<PathBuf> {
+    let home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));
+    let base = if cfg!(target_os = "windows") {
+        std::env::var_os("APPDATA").map(PathBuf::from)
+    } else if cfg!(target_os = "macos") {
+        home("Library/Application Support")
+    } else {
+        std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| home(".config"))
+    };
+    base.map(|folder| folder.join("ripieno"))
+}
+
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }

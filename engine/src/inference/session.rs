@@ -53,8 +53,8 @@ impl Session {
     /// Runs the model: named inputs in, named outputs copied into vectors that keep their capacity.
     pub fn run(
         &mut self,
-        inputs: &[(&'static str, TensorView<'_>)],
-        outputs: &mut [(&'static str, &mut Vec<f32>)],
+        inputs: &[(&str, TensorView<'_>)],
+        outputs: &mut [(&str, &mut Vec<f32>)],
     ) -> Result<(), InferenceError> {
         let name = &self.name;
         let failed = |error: ort::Error| InferenceError::Run { name: name.clone(), reason: error.to_string() };

@@ -178,16 +178,13 @@ impl Conductor {
         if !same_ensemble || reloaded || self.arranger.is_none() {
             self.release_all(self.stream.time.samples);
             let models = self.loaded.as_ref().and_then(|loaded| loaded.models.as_deref());
+            let (arranger, missed) = Arranger::or_by_range(next.ensemble, None, models);
             // Without models the loader has said what is missing.
-            let arranger = models.map_or_else(
-                || Ok(Arranger::by_range(next.ensemble)),
-                |models| Arranger::new(next.ensemble, Some(models)),
-            );
-            self.arranger = Some(arranger.unwrap_or_else(|error| {
+            if let Some(error) = missed.filter(|_| models.is_some()) {
                 let sentence = format!("Notes are given out by range alone: {error}");
                 self.shared.telemetry.set_status(StatusKind::Warning, sentence);
-                Arranger::by_range(next.ensemble)
-            }));
+            }
+            self.arranger = Some(arranger);
         }
         self.cast = Some(next);
     }
@@ -269,7 +266,8 @@ impl Conductor {
         }
         let count = self.cast.as_ref().map_or(1, Cast::parts);
         for (i, note) in chord.into_iter().enumerate() {
-            let part = parts.get(i).copied().unwrap_or(0).min(count - 1);
+            // While no arranger is there, which no stream begins with, the first part plays.
+            let Some(part) = parts.get(i).copied().unwrap_or(Some(0)).map(|part| part.min(count - 1)) else { continue };
             let seconds = self.stream.seconds(note.sample);
             if let Some(ended) = self.window.note_on(part, note.key, note.velocity, seconds) {
                 self.decide(ended.part, ended.key, 0, note.sample, at);

@@ -21,6 +21,12 @@ pub fn ensembles() -> Result<(), Failure> {
         let parts: Vec<&str> = ensemble.parts.iter().map(|part| part.name.as_str()).collect();
         println!("{:<24}{}: {}", ensemble.id, ensemble.name, parts.join(", "));
     }
+    for fault in Ensemble::faults() {
+        eprintln!("note: {fault}");
+    }
+    if let Some(folder) = ripieno_engine::arranger::user_folder() {
+        println!("\nYour own, one .toml file each, go to {}.", folder.display());
+    }
     Ok(())
 }
 

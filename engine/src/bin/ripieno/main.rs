@@ -1,7 +1,11 @@
 //! `ripieno`: the command line.
 
+mod arrange;
 mod convert;
 mod doctor;
+mod ensembles;
+mod evaluate;
+mod hints;
 mod list;
 mod metrics;
 mod render;
@@ -29,6 +33,11 @@ enum Command {
     Convert(convert::Arguments),
     /// Measure scores: polyphony, entropy, scale and groove consistency and more, as MusPy defines them.
     Metrics(metrics::Arguments),
+    /// Separate a MIDI file into the parts of an ensemble, one named track each.
+    Arrange(Box<arrange::Arguments>),
+    /// Measure a model on files whose answer is known.
+    #[command(subcommand)]
+    Evaluate(evaluate::Evaluation),
     /// List the performances: these players in this room.
     Performances,
     /// List the ensembles notes can be given out to.
@@ -42,6 +51,8 @@ fn main() -> ExitCode {
         Command::Render(arguments) => render::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Metrics(arguments) => metrics::run(&arguments),
+        Command::Arrange(arguments) => arrange::run(&arguments),
+        Command::Evaluate(evaluation) => evaluate::run(&evaluation),
         Command::Performances => list::performances(),
         Command::Ensembles => list::ensembles(),
         Command::Doctor => doctor::run(),

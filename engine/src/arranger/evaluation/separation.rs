@@ -1,0 +1,118 @@
+//! Methods as they are evaluated: a piece whose parts are known goes in, a part per note comes out.
+
+use super::baselines;
+use super::pieces::PartedPiece;
+use crate::arranger::assignment::{Assignment, Limits};
+use crate::arranger::ensemble::Ensemble;
+use crate::arranger::hints::Hints;
+use crate::arranger::network::{Network, Scores};
+use crate::arranger::piece;
+use crate::arranger::separator::{ArrangerError, Player};
+use crate::arranger::whole;
+use crate::inference::Models;
+
+/// Which hints are given, as true ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Given {
+    /// When each part plays its first note.
+    pub entry: bool,
+    /// The mean pitch of each part.
+    pub pitch: bool,
+}
+
+/// A method.
+pub enum Separation {
+    /// Zones with these boundaries, parts from high to low.
+    Zones(Vec<u8>),
+    /// The best zones of every piece by itself.
+    ZoneOracle,
+    /// The part whose last pitch is nearest; its first note is given.
+    Closest,
+    /// The same, a chord together, one note a part.
+    ClosestMono,
+    /// Every note to one part.
+    MostCommon(usize),
+    /// A network's answers.
+    Network(Box<Judged>),
+}
+
+/// A network and the ensemble whose parts it answers with.
+pub struct Judged {
+    player: Player,
+    /// Gives out chords together, as when played; `None` takes the network's own answers.
+    assignment: Option<Assignment>,
+    parts: usize,
+}
+
+impl Separation {
+    /// A model of the manifest. `as_played`: chords given out together within the ensemble's limits.
+    pub fn network(ensemble: &Ensemble, models: &Models, model: &str, as_played: bool) -> Result<Self, ArrangerError> {
+        let player = Player::serving(Network::open(models, model)?, ensemble);
+        let assignment = as_played.then(|| Assignment::new(&ensemble.parts, Limits::Ensemble));
+        Ok(Self::Network(Box::new(Judged { player, assignment, parts: ensemble.parts.len() })))
+    }
+
+    /// The part that has most notes in a set of pieces.
+    pub fn most_common(pieces: &[PartedPiece], parts: usize) -> Self {
+        let mut counts = vec![0; parts];
+        pieces.iter().flat_map(|piece| &piece.parts).for_each(|&part| counts[part] += 1);
+        Self::MostCommon(baselines::most_common(&counts))
+    }
+
+    /// The part of every note of a piece, of `parts`, with what is given of its true parts.
+    pub fn separate(&mut self, piece: &PartedPiece, parts: usize, given: Given) -> Result<Vec<usize>, ArrangerError> {
+        Ok(match self {
+            Self::Zones(boundaries) => baselines::zones(&piece.notes, boundaries),
+            Self::ZoneOracle => {
+                let counts = baselines::histogram(&piece.notes, &piece.parts, parts);
+                baselines::zones(&piece.notes, &baselines::best_zones(&counts).0)
+            }
+            Self::Closest => baselines::closest(&piece.notes, &piece.parts, parts, false),
+            Self::ClosestMono => baselines::closest(&piece.notes, &piece.parts, parts, true),
+            Self::MostCommon(part) => vec![*part; piece.notes.len()],
+            Self::Network(judged) => judged.separate(piece, given)?,
+        })
+    }
+}
+
+impl Judged {
+    fn separate(&mut self, piece: &PartedPiece, given: Given) -> Result<Vec<usize>, ArrangerError> {
+        let mut features = piece::features(&piece.notes);
+        if given.pitch {
+            let hints = Hints { pitch: mean_pitches(piece), ..Hints::default() };
+            self.player.pitch_hints(&hints, &mut features.hint);
+        }
+        if given.entry {
+            let first: Vec<Option<usize>> =
+                (0..self.parts).map(|part| piece.parts.iter().position(|&other| other == part)).collect();
+            for i in 0..piece.notes.len() {
+                let entry = |part: usize| match first[part] {
+                    Some(first) if i >= first => f32::from(u8::from(i > first)),
+                    _ => -1.0,
+                };
+                self.player.entries(entry, &mut features.entry);
+            }
+        }
+        let logits = self.player.network.hear_whole(&features)?;
+        let scores = Scores { logits: &logits, parts: self.player.network.voices().len() };
+        if let Some(assignment) = &mut self.assignment {
+            let given = whole::give_out(assignment, &self.player, scores, &piece.notes, |_| u8::MAX);
+            // Every part is on, so every note has one.
+            return Ok(given.into_iter().map(|part| part.unwrap_or(0)).collect());
+        }
+        let keys: Vec<u8> = piece.notes.iter().map(|note| note.pitch).collect();
+        let score = self.player.score(&keys, |i, voice| scores.of(i, voice));
+        let likeliest =
+            |i: usize| (1..self.parts).fold(0, |best, part| if score(i, part) > score(i, best) { part } else { best });
+        Ok((0..keys.len()).map(likeliest).collect())
+    }
+}
+
+/// The rounded mean pitch of every part that has notes, halves up.
+fn mean_pitches(piece: &PartedPiece) -> [Option<u8>; crate::stream::MAX_PARTS] {
+    std::array::from_fn(|part| {
+        let own = || piece.notes.iter().zip(&piece.parts).filter(|(_, own)| **own == part);
+        let (count, sum) = (own().count() as u64, own().map(|(note, _)| u64::from(note.pitch)).sum::<u64>());
+        (count > 0).then(|| ((2 * sum + count) / (2 * count)) as u8)
+    })
+}

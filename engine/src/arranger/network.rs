@@ -1,0 +1,303 @@
+//! A trained arranger: notes in the order they are played, a score per part for each.
+//!
+//! Which inputs a network asks for, which of them are its memory and which parts it knows is in the manifest; what it
+//! asks for is supplied by name. Its memory is carried from call to call, so that note by note gives what the whole
+//! sequence at once would. The networks are those of Dong et al., ISMIR 2021, section 4, and our own with the chord's
+//! context (`context.rs`).
+
+use super::context;
+use crate::inference::{Dimension, InferenceError, ModelEntry, Models, Session, TensorEntry, TensorView};
+use crate::stream::MAX_PARTS;
+
+/// 24ths of a quarter: the networks' unit of time.
+pub(super) const TICKS: i64 = 24;
+/// A longer note counts as this long, ticks.
+pub(super) const LONGEST: i64 = 192;
+/// Quarters after which the song clock begins again: training has heard songs begin up to here. Where it wraps nothing
+/// is lost (accuracy_without_reset in the card).
+const WRAP: i64 = 1024;
+/// A later beat counts as this one.
+const LAST_BEAT: i64 = 4096;
+/// The output with the scores.
+const LOGITS: &str = "logits";
+/// Notes that a network which hears the whole piece is shown at once, and those of them at either end whose answer is
+/// taken from the neighbouring window, which hears more around them.
+const WINDOW: usize = 4000;
+const MARGIN: usize = 500;
+
+/// What a network can ask for, by its name in the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Pitch,
+    Beat,
+    Position,
+    Duration,
+    Context,
+    Entry,
+    EntryKnown,
+    Hint,
+}
+
+impl Ask {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "pitch" => Self::Pitch,
+            "beat" => Self::Beat,
+            "position" => Self::Position,
+            "duration" => Self::Duration,
+            "context" => Self::Context,
+            "entry" => Self::Entry,
+            "entry_known" => Self::EntryKnown,
+            "hint" => Self::Hint,
+            _ => return None,
+        })
+    }
+}
+
+/// Notes as a network is shown them; every list is as long as there are notes, times its width.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Features {
+    /// MIDI pitch + 1.
+    pitch: Vec<i64>,
+    /// Quarters from the song's start, and 24ths of a quarter within it.
+    beat: Vec<i64>,
+    position: Vec<i64>,
+    /// Ticks, at most LONGEST; only where a whole piece is known.
+    duration: Vec<i64>,
+    /// Shape [notes, context::WIDTH].
+    pub context: Vec<f32>,
+    /// Shape [notes, parts of the network]: -1 before, 0 at, 1 after a part's first note. Empty: not known.
+    pub entry: Vec<f32>,
+    /// Shape [parts of the network]: mean pitch + 1, 0 where it is not known. Empty: none is.
+    pub hint: Vec<i64>,
+}
+
+impl Features {
+    /// Nothing, without giving memory back.
+    pub fn clear(&mut self) {
+        for list in [&mut self.pitch, &mut self.beat, &mut self.position, &mut self.duration, &mut self.hint] {
+            list.clear();
+        }
+        self.context.clear();
+        self.entry.clear();
+    }
+
+    /// Notes in it.
+    pub fn notes(&self) -> usize {
+        self.pitch.len()
+    }
+
+    /// A note that is being played at a tick of the song, which may be any number.
+    pub fn push_live(&mut self, key: u8, tick: i64) {
+        self.push(key, tick.rem_euclid(WRAP * TICKS), LONGEST);
+    }
+
+    /// A note of a whole piece, `tick` from its start.
+    pub fn push(&mut self, key: u8, tick: i64, duration: i64) {
+        self.pitch.push(i64::from(key & 0x7f) + 1);
+        self.beat.push((tick.max(0) / TICKS).min(LAST_BEAT));
+        self.position.push(tick.max(0) % TICKS);
+        self.duration.push(duration.clamp(0, LONGEST));
+    }
+}
+
+/// One recurrent state.
+struct State {
+    input: String,
+    output: String,
+    shape: Vec<usize>,
+    value: Vec<f32>,
+    next: Vec<f32>,
+}
+
+/// A network and what it has heard.
+pub(super) struct Network {
+    session: Session,
+    name: String,
+    /// Its trained parts, e.g. `soprano`, in the order of its output.
+    voices: Vec<String>,
+    /// Whether giving a chord out together measured better than the network's own answers.
+    pub joint: bool,
+    asks: Vec<(String, Ask)>,
+    states: Vec<State>,
+    /// Shape [notes, parts + 1]: padding, then the parts.
+    logits: Vec<f32>,
+    /// Zeros and lists where nothing was given.
+    entry: Vec<f32>,
+    hint: Vec<i64>,
+}
+
+impl Network {
+    /// Opens a model of the manifest with nothing heard.
+    pub fn open(models: &Models, name: &str) -> Result<Self, InferenceError> {
+        let entry = models.manifest().model(name)?;
+        let mismatch = |reason: String| InferenceError::Mismatch { name: name.to_owned(), reason };
+        let voices = voices(entry).map_err(mismatch)?;
+        let (mut asks, mut states) = (Vec::new(), Vec::new());
+        for input in &entry.inputs {
+            let output = format!("{}_out", input.name);
+            if let Some(ask) = Ask::named(&input.name) {
+                asks.push((input.name.clone(), ask));
+            } else if entry.outputs.iter().any(|tensor| tensor.name == output) {
+                let shape = fixed_shape(input).map_err(mismatch)?;
+                let value = vec![0.0; shape.iter().product()];
+                states.push(State { input: input.name.clone(), output, shape, value, next: Vec::new() });
+            } else {
+                return Err(mismatch(format!("it asks for \"{}\", which is not known here", input.name)));
+            }
+        }
+        let joint = entry.figures.get("joint_assignment").and_then(toml::Value::as_integer) != Some(0);
+        Ok(Self {
+            session: Session::open(models, name, 1)?,
+            name: name.to_owned(),
+            voices,
+            joint,
+            asks,
+            states,
+            logits: Vec::new(),
+            entry: Vec::new(),
+            hint: Vec::new(),
+        })
+    }
+
+    /// Its trained parts, in the order of its scores.
+    pub fn voices(&self) -> &[String] {
+        &self.voices
+    }
+
+    /// Whether it can follow somebody who plays: it remembers what it heard and needs no note's length.
+    pub fn is_online(&self) -> bool {
+        !self.states.is_empty() && !self.asks.iter().any(|&(_, ask)| ask == Ask::Duration)
+    }
+
+    /// Forgets everything heard.
+    pub fn forget(&mut self) {
+        self.states.iter_mut().for_each(|state| state.value.fill(0.0));
+    }
+
+    /// Hears the notes that come next. After an error it is as if they had not been played.
+    pub fn hear(&mut self, notes: &Features) -> Result<Scores<'_>, InferenceError> {
+        self.run(notes, 0..notes.notes())?;
+        Ok(Scores { logits: &self.logits, parts: self.voices.len() })
+    }
+
+    /// The logits of a whole piece from a fresh state, shape [notes, parts + 1].
+    pub fn hear_whole(&mut self, notes: &Features) -> Result<Vec<f32>, InferenceError> {
+        self.forget();
+        let (count, width) = (notes.notes(), self.voices.len() + 1);
+        let mut all = Vec::with_capacity(count * width);
+        let (step, margin) = if self.states.is_empty() { (WINDOW - 2 * MARGIN, MARGIN) } else { (WINDOW, 0) };
+        let whole = count <= WINDOW;
+        let mut from = 0;
+        while from < count {
+            let to = if whole { count } else { (from + step).min(count) };
+            let window = from.saturating_sub(margin)..(to + margin).min(count);
+            self.run(notes, window.clone())?;
+            all.extend_from_slice(&self.logits[(from - window.start) * width..(to - window.start) * width]);
+            from = to;
+        }
+        Ok(all)
+    }
+
+    fn run(&mut self, notes: &Features, range: std::ops::Range<usize>) -> Result<(), InferenceError> {
+        let (count, parts) = (range.len(), self.voices.len());
+        let known = [f32::from(u8::from(!notes.entry.is_empty()))];
+        let entry = if notes.entry.is_empty() {
+            self.entry.clear();
+            self.entry.resize(count * parts, 0.0);
+            &self.entry
+        } else {
+            &notes.entry[range.start * parts..range.end * parts]
+        };
+        self.hint.clear();
+        self.hint.extend_from_slice(&notes.hint);
+        self.hint.resize(parts, 0);
+        let (row, by_part, by_context) = ([1, count], [1, count, parts], [1, count, context::WIDTH]);
+        let (one, per_part) = ([1, 1], [1, parts]);
+        let mut inputs = Vec::with_capacity(self.asks.len() + self.states.len());
+        for (name, ask) in &self.asks {
+            let view = match ask {
+                Ask::Pitch => TensorView::I64(&row, &notes.pitch[range.clone()]),
+                Ask::Beat => TensorView::I64(&row, &notes.beat[range.clone()]),
+                Ask::Position => TensorView::I64(&row, &notes.position[range.clone()]),
+                Ask::Duration => TensorView::I64(&row, &notes.duration[range.clone()]),
+                Ask::Context => {
+                    let context = &notes.context[range.start * context::WIDTH..range.end * context::WIDTH];
+                    TensorView::F32(&by_context, context)
+                }
+                Ask::Entry => TensorView::F32(&by_part, entry),
+                Ask::EntryKnown => TensorView::F32(&one, &known),
+                Ask::Hint => TensorView::I64(&per_part, &self.hint),
+            };
+            inputs.push((name.as_str(), view));
+        }
+        let mut outputs = vec![(LOGITS, &mut self.logits)];
+        for State { input, output, shape, value, next } in &mut self.states {
+            inputs.push((input, TensorView::F32(shape, value)));
+            outputs.push((output, next));
+        }
+        self.session.run(&inputs, &mut outputs)?;
+        let kept = self.states.iter().all(|state| state.next.len() == state.value.len());
+        if self.logits.len() != count * (parts + 1) || !kept {
+            let reason = format!("it answered {} numbers to {count} notes", self.logits.len());
+            return Err(InferenceError::Mismatch { name: self.name.clone(), reason });
+        }
+        self.states.iter_mut().for_each(|state| std::mem::swap(&mut state.value, &mut state.next));
+        Ok(())
+    }
+}
+
+/// The trained parts of a model, from the last dimension and the unit of its scores: `padding, soprano, alto, ...`.
+pub(super) fn voices(entry: &ModelEntry) -> Result<Vec<String>, String> {
+    let logits = entry.outputs.iter().find(|tensor| tensor.name == LOGITS);
+    let logits = logits.ok_or_else(|| "it has no output \"logits\"".to_owned())?;
+    let count = match logits.shape.last() {
+        Some(Dimension::Fixed(width)) => usize::try_from(width - 1).unwrap_or(0),
+        _ => 0,
+    };
+    if count == 0 || count > MAX_PARTS {
+        return Err(format!("it gives notes to {count} parts and 1 to {MAX_PARTS} can play"));
+    }
+    let names: Vec<String> = logits.unit.split(',').skip(1).map(|name| name.trim().to_owned()).collect();
+    if names.len() == count { Ok(names) } else { Err(format!("{count} parts have {} names", names.len())) }
+}
+
+fn fixed_shape(tensor: &TensorEntry) -> Result<Vec<usize>, String> {
+    let size = |dimension: &Dimension| match dimension {
+        Dimension::Fixed(size) => usize::try_from(*size).ok(),
+        Dimension::Named(_) => None,
+    };
+    let shape: Option<Vec<usize>> = tensor.shape.iter().map(size).collect();
+    shape.ok_or_else(|| format!("its memory \"{}\" has no fixed size", tensor.name))
+}
+
+/// What a network says of some notes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scores<'a> {
+    /// Shape [notes, parts + 1]: padding, then the parts.
+    pub logits: &'a [f32],
+    /// Parts of the network.
+    pub parts: usize,
+}
+
+impl Scores<'_> {
+    /// Natural log probability that note i belongs to a part, among the parts.
+    pub fn of(&self, i: usize, part: usize) -> f64 {
+        let row = &self.row(i)[1..];
+        let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f64 = row.iter().map(|&logit| f64::from(logit - top).exp()).sum();
+        f64::from(row[part] - top) - total.ln()
+    }
+
+    /// The likeliest part of note i.
+    #[cfg(test)]
+    pub fn likeliest(&self, i: usize) -> usize {
+        let row = &self.row(i)[1..];
+        (0..self.parts).fold(0, |best, part| if row[part] > row[best] { part } else { best })
+    }
+
+    /// Logits of note i: padding, then the parts.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.logits[i * (self.parts + 1)..][..self.parts + 1]
+    }
+}

@@ -35,7 +35,7 @@ pub(super) struct Assignment {
     parts: usize,
     /// Notes a part takes at once; `u32::MAX` is any number.
     limit: [u32; MAX_PARTS],
-    /// Per key and part, whether the part may be given it at all: its range, and what stands in for it.
+    /// Semitones from every key to every part's range.
     distance: Vec<[u8; MAX_PARTS]>,
     /// Scores, shape [notes, MAX_PARTS]; grows to the largest chord.
     scores: Vec<[f64; MAX_PARTS]>,
@@ -115,9 +115,7 @@ impl Assignment {
         let mut cost = [f64::INFINITY; MAX_PARTS];
         // Who hands which note to a part on the way to it.
         let mut from: [Option<(usize, usize)>; MAX_PARTS] = [None; MAX_PARTS];
-        for part in 0..parts {
-            cost[part] = -self.scores[note][part];
-        }
+        cost.iter_mut().zip(&self.scores[note][..parts]).for_each(|(cost, score)| *cost = -score);
         // Bellman-Ford: after n rounds chains of n exchanges are right, and no chain passes a part twice.
         for _ in 1..parts {
             let mut changed = false;

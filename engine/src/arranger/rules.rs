@@ -6,6 +6,9 @@ use crate::stream::MAX_PARTS;
 /// How steeply a rule prefers the nearer part: a busy part gives way to a free one about four semitones farther.
 const SEMITONES_PER_NAT: f64 = 2.0;
 
+/// Weight of a part's own place against its last pitch: enough to decide between equals.
+const OWN_PLACE: f64 = 0.01;
+
 /// The zone of a key: zone i holds the keys from `boundaries[i]` up to the boundary above, the last one what is lower
 /// than all. Boundaries fall.
 pub(super) fn zone(key: u8, boundaries: &[u8]) -> usize {
@@ -52,8 +55,10 @@ impl LastPitches {
         self.last[part] = f64::from(key);
     }
 
+    /// How well a key follows a part's last, in nats. Of parts that are as near, as after a unison, the one in whose
+    /// place in the ensemble the key lies.
     pub fn score(&self, part: usize, key: u8) -> f64 {
-        nearness(self.last[part], key)
+        nearness(self.last[part], key) + OWN_PLACE * nearness(self.first[part], key)
     }
 }
 

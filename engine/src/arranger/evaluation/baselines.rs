@@ -125,14 +125,19 @@ impl Closest {
                 let Some((total, chosen)) = way else { continue };
                 for part in (0..parts).filter(|part| taken >> part & 1 == 0) {
                     let (set, total) = (taken | 1 << part, total + price(i, part));
-                    if next[set].as_ref().is_none_or(|(other, _)| total < *other) {
-                        next[set] = Some((total, chosen.iter().copied().chain([part]).collect()));
+                    let chosen: Vec<usize> = chosen.iter().copied().chain([part]).collect();
+                    // After a unison two ways are equal: the lower note belongs to the lower part.
+                    let better =
+                        |(other, way): &(u64, Vec<usize>)| total < *other || (total == *other && chosen > *way);
+                    if next[set].as_ref().is_none_or(better) {
+                        next[set] = Some((total, chosen));
                     }
                 }
             }
             best = next;
         }
-        best.into_iter().flatten().min_by_key(|(total, _)| *total).map_or_else(Vec::new, |(_, chosen)| chosen)
+        let cheapest = best.into_iter().flatten().min_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1)));
+        cheapest.map_or_else(Vec::new, |(_, chosen)| chosen)
     }
 }
 
@@ -184,6 +189,12 @@ mod tests {
         assert_eq!(closest(&notes, &true_parts, 2, false), [1, 0, 0, 0, 0]);
         // Together: 66 to 72 and 61 to 48 cost 36 + 169, the other way 121 + 324; then 58 is nearer to 61.
         assert_eq!(closest(&notes, &true_parts, 2, true), [1, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn after_a_unison_the_lower_note_belongs_to_the_lower_part() {
+        let notes = [note(0, 24, 60), note(0, 24, 60), note(24, 48, 57), note(24, 48, 64)];
+        assert_eq!(closest(&notes, &[0, 1, 1, 0], 2, true), [0, 1, 1, 0]);
     }
 
     #[test]

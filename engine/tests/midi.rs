@@ -1,11 +1,11 @@
-//! MIDI files: what is written is read again, and no file hangs or panics the reader.
+//! MIDI files and MusPy's JSON: what is written is read again, and no file hangs or panics the reader.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use ripieno_engine::score::{
-    Control, Key, Meter, Note, PartNotes, Playback, Score, ScoreError, Tempo, TempoMap, TickNote, Track, midi,
+    Control, Key, Meter, Note, PartNotes, Playback, Score, ScoreError, Tempo, TempoMap, TickNote, Track, midi, muspy,
 };
 
 /// A type 0 or 1 file at 480 ticks per quarter note.
@@ -222,6 +222,22 @@ proptest! {
                 prop_assert_eq!(read, score);
             }
             Err(ScoreError::NoNotes { .. }) => prop_assert_eq!(notes, 0),
+            Err(ScoreError::TooLarge { .. }) => prop_assert!(score.seconds() > 6.0 * 3600.0),
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        }
+    }
+
+    #[test]
+    fn a_score_that_is_written_as_muspys_json_is_read_again(score in score()) {
+        match muspy::read_bytes(muspy::write_bytes(&score).as_bytes(), Path::new("a.json")) {
+            Ok(mut read) => {
+                for (read, written) in read.tempi.iter_mut().zip(&score.tempi) {
+                    prop_assert!((read.per_minute / written.per_minute - 1.0).abs() < 1e-12);
+                    read.per_minute = written.per_minute;
+                }
+                prop_assert_eq!(read, score);
+            }
+            Err(ScoreError::NoNotes { .. }) => prop_assert!(score.tracks.iter().all(|track| track.notes.is_empty())),
             Err(ScoreError::TooLarge { .. }) => prop_assert!(score.seconds() > 6.0 * 3600.0),
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         }

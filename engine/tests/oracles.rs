@@ -77,8 +77,8 @@ fn digest(numbers: impl Iterator<Item = u64>) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Hashes of the representations by name.
-fn hashes(score: &Score) -> BTreeMap<&'static str, String> {
+/// Hash of a representation by name.
+fn hash(score: &Score, name: &str) -> String {
     let all = EventOptions {
         single_note_off: true,
         end_of_sequence: true,
@@ -88,14 +88,15 @@ fn hashes(score: &Score) -> BTreeMap<&'static str, String> {
     };
     let events = |options| representation::events(score, options).unwrap().into_iter().map(u64::from);
     let pitches = |holds| representation::pitches(score, holds).unwrap().into_iter().map(u64::from);
-    BTreeMap::from([
-        ("note", digest(representation::notes(score).into_iter().flatten())),
-        ("event", digest(events(&EventOptions::default()))),
-        ("event_all", digest(events(&all))),
-        ("pitch", digest(pitches(false))),
-        ("pitch_hold", digest(pitches(true))),
-        ("piano_roll", digest(representation::piano_roll(score).unwrap().iter().map(|&velocity| velocity.into()))),
-    ])
+    match name {
+        "note" => digest(representation::notes(score).into_iter().flatten()),
+        "event" => digest(events(&EventOptions::default())),
+        "event_all" => digest(events(&all)),
+        "pitch" => digest(pitches(false)),
+        "pitch_hold" => digest(pitches(true)),
+        "piano_roll" => digest(representation::piano_roll(score).unwrap().iter().map(|&velocity| velocity.into())),
+        unknown => panic!("{unknown} is no representation"),
+    }
 }
 
 /// What we say otherwise than MusPy, as sentences.
@@ -112,10 +113,9 @@ fn disagreements(score: &Score, oracle: &Value) -> Vec<String> {
             wrong.push(format!("{name}: {ours:?} is not {theirs:?}"));
         }
     }
-    for (name, ours) in hashes(score) {
-        match oracle["hashes"][name].as_str() {
-            Some(theirs) if theirs != ours => wrong.push(format!("{name} differs")),
-            _ => {}
+    for (name, theirs) in oracle["hashes"].as_object().unwrap() {
+        if theirs.as_str().is_some_and(|theirs| theirs != hash(score, name)) {
+            wrong.push(format!("{name} differs"));
         }
     }
     wrong
@@ -288,10 +288,11 @@ fn differences(score: &Score, line: &Value) -> (Notes, i64) {
     (notes, line["graces"].as_i64().unwrap())
 }
 
-/// Whether we read what music21 reads; its grace notes have no length, and ours are before their note.
+/// Whether we read what music21 reads; its grace notes have no length, and ours are before their note, or left out of ABC.
 fn agrees(score: &Score, line: &Value) -> bool {
     let (differences, graces) = differences(score, line);
-    differences.values().all(|count| *count > 0) && differences.values().sum::<i64>() == graces
+    let ours = differences.values().sum::<i64>();
+    differences.values().all(|count| *count > 0) && (ours == graces || ours == 0)
 }
 
 /// How many files of music21's corpus are read as music21 reads them: (agree, all).
@@ -325,16 +326,46 @@ fn musicxml_files_of_music21_are_read_as_music21_reads_them() {
     assert!(agree >= 200 && agree * 100 >= all * 88, "{agree} of {all}");
 }
 
+/// The others: what music21 does not read as the standard says (broken rhythm before a decoration or a slur, repeats).
+#[test]
+#[ignore = "needs RIPIENO_ORACLE_PYTHON; takes minutes"]
+fn abc_files_of_music21_are_read_as_music21_reads_them() {
+    let (agree, all) = corpus(&["abc"], 300);
+    assert!(agree >= 200 && agree * 100 >= all * 75, "{agree} of {all}");
+}
+
 #[test]
 #[ignore = "needs RIPIENO_ORACLE_PYTHON"]
 fn the_musicxml_we_write_is_read_by_music21() {
+    music21_reads_what_we_write("mxl", |_| {});
+}
+
+#[test]
+#[ignore = "needs RIPIENO_ORACLE_PYTHON"]
+fn the_abc_we_write_is_read_by_music21() {
+    // music21 knows neither overlays nor drums in ABC: a melody each.
+    music21_reads_what_we_write("abc", |score| {
+        for track in &mut score.tracks {
+            let mut free = 0;
+            track.drums = false;
+            track.notes.retain(|note| {
+                let after = note.onset >= free;
+                free = if after { note.end() } else { free };
+                after
+            });
+        }
+    });
+}
+
+fn music21_reads_what_we_write(ending: &str, prepare: fn(&mut Score)) {
     let folder = tempfile::tempdir().unwrap();
     let files: Vec<PathBuf> = (0..12)
         .map(|seed| {
-            let path = folder.path().join(format!("{seed}.mxl"));
+            let path = folder.path().join(format!("{seed}.{ending}"));
             let mut score = seeded(seed);
             // A note of no length is written a tick long.
             score.tracks.iter_mut().flat_map(|t| &mut t.notes).for_each(|note| note.duration = note.duration.max(1));
+            prepare(&mut score);
             score.write(&path).unwrap();
             path
         })

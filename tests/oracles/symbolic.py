@@ -66,11 +66,23 @@ def muspy_figures(path):
     return {"figures": figures, "hashes": hashes}
 
 
+def first_tune(path):
+    """The text of the first tune, said to be of the version whose accidentals last for the measure."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    begins = text.find("X:")
+    ends = text.find("\nX:", begins + 1)
+    return "%abc-2.1\n" + text[max(begins, 0) : None if ends < 0 else ends]
+
+
 def music21_notes(path):
     """Sounding notes of the first tune or score, repeats expanded and ties joined."""
     from music21 import converter, harmony, note, percussion, repeat, stream
 
-    score = converter.parse(path, forceSource=True)
+    if path.endswith(".abc"):
+        score = converter.parse(first_tune(path), format="abc")
+    else:
+        score = converter.parse(path, forceSource=True)
     if isinstance(score, stream.Opus):
         score = score.scores[0]
     notes, graces = [], 0
@@ -90,7 +102,7 @@ def music21_notes(path):
     for part in list(score.parts) or [score]:
         try:
             part = part.expandRepeats()
-        except repeat.ExpanderException:
+        except (repeat.ExpanderException, stream.StreamException):
             pass
         held = {}
         for sounding in part.toSoundingPitch().flatten().notes:

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Score, ScoreError, midi, musicxml, muspy};
+use super::{Score, ScoreError, abc, midi, musicxml, muspy};
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,15 +11,18 @@ pub enum Format {
     Midi,
     /// MusicXML, plain or compressed.
     MusicXml,
+    /// ABC notation.
+    Abc,
     /// MusPy's JSON.
     MusPy,
 }
 
 impl Format {
     /// Every kind, with the endings that name it.
-    const ALL: [(Self, &'static [&'static str]); 3] = [
+    const ALL: [(Self, &'static [&'static str]); 4] = [
         (Self::Midi, &["mid", "midi", "smf"]),
         (Self::MusicXml, &["musicxml", "mxl", "xml"]),
+        (Self::Abc, &["abc"]),
         (Self::MusPy, &["json"]),
     ];
 
@@ -39,6 +42,7 @@ impl Format {
         match self {
             Self::Midi => "a MIDI file",
             Self::MusicXml => "a MusicXML score",
+            Self::Abc => "ABC notation",
             Self::MusPy => "MusPy's JSON",
         }
     }
@@ -47,6 +51,7 @@ impl Format {
         match self {
             Self::Midi => "Give a standard MIDI file (.mid).",
             Self::MusicXml => "Give a partwise MusicXML file (.musicxml or .mxl).",
+            Self::Abc => "Give a tune in ABC notation (.abc).",
             Self::MusPy => "Give a file that MusPy saved (.json).",
         }
     }
@@ -58,6 +63,7 @@ impl Score {
         match Format::of(path) {
             Some(Format::Midi) => midi::read(path),
             Some(Format::MusicXml) => musicxml::read(path),
+            Some(Format::Abc) => abc::read(path),
             Some(Format::MusPy) => muspy::read(path),
             None => Err(ScoreError::UnknownFormat { path: path.into() }),
         }
@@ -68,6 +74,7 @@ impl Score {
         match Format::of(path) {
             Some(Format::Midi) => midi::write(path, self),
             Some(Format::MusicXml) => musicxml::write(path, self),
+            Some(Format::Abc) => abc::write(path, self),
             Some(Format::MusPy) => muspy::write(path, self),
             None => Err(ScoreError::UnknownFormat { path: path.into() }),
         }

@@ -146,6 +146,24 @@ impl Score {
         }
     }
 
+    /// The same piece at the coarsest resolution that keeps every time as it is.
+    pub fn reduced(self) -> Self {
+        let signs = (self.tempi.iter().map(|tempo| tempo.tick))
+            .chain(self.meters.iter().map(|meter| meter.tick))
+            .chain(self.keys.iter().map(|key| key.tick));
+        let notes = self.tracks.iter().flat_map(|track| &track.notes).flat_map(|note| [note.onset, note.duration]);
+        let controls = self.tracks.iter().flat_map(|track| &track.controls).map(|control| control.tick);
+        let divisor = signs.chain(notes).chain(controls).fold(u64::from(self.resolution.max(1)), |a, b| {
+            let (mut a, mut b) = (a, b);
+            while b != 0 {
+                (a, b) = (b, a % b);
+            }
+            a
+        });
+        let resolution = u64::from(self.resolution) / divisor;
+        self.at_resolution(resolution as u32)
+    }
+
     /// The same piece at another resolution; times are rounded to the nearest tick.
     pub fn at_resolution(mut self, resolution: u32) -> Self {
         let (from, to) = (u128::from(self.resolution.max(1)), u128::from(resolution.max(1)));

@@ -8,7 +8,7 @@ use crate::Failure;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Score: MIDI, MusicXML or MusPy's JSON, by the ending of its name.
+    /// Score: MIDI, MusicXML, ABC or MusPy's JSON, by the ending of its name.
     input: PathBuf,
     /// The same music as another kind of file, by the ending of its name.
     #[arg(short, long)]

@@ -29,7 +29,7 @@ struct Arguments {
 enum Command {
     /// Perform a MIDI file: separate it into parts and render them.
     Render(Box<render::Arguments>),
-    /// Turn a score into another kind of file: MIDI, MusicXML, MusPy's JSON.
+    /// Turn a score into another kind of file: MIDI, MusicXML, ABC, MusPy's JSON.
     Convert(convert::Arguments),
     /// Measure scores: polyphony, entropy, scale and groove consistency and more, as MusPy defines them.
     Metrics(metrics::Arguments),

@@ -20,7 +20,11 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let all = arguments.inputs.iter().map(|path| of(path)).collect::<Result<Vec<_>, _>>()?;
     if arguments.json {
-        println!("{:#}", Value::from(all));
+        let object = |figures: Vec<Figure>| figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        println!(
+            "{:#}",
+            all.into_iter().map(object).collect::<Vec<Map<String, Value>>>().into_iter().collect::<Value>()
+        );
         return Ok(());
     }
     for figures in all {
@@ -37,29 +41,29 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A name and a number, or null where it has no meaning.
+type Figure = (&'static str, Value);
+
 /// The figures of a file, by the names that MusPy gives them; groove in measures of four quarter notes.
-fn of(path: &Path) -> Result<Map<String, Value>, Failure> {
+fn of(path: &Path) -> Result<Vec<Figure>, Failure> {
     let score = Score::read(path)?;
     let notes: usize = score.tracks.iter().map(|track| track.notes.len()).sum();
-    let figures = json!({
-        "file": path.display().to_string(),
-        "tracks": score.tracks.iter().filter(|track| !track.notes.is_empty()).count(),
-        "notes": notes,
-        "seconds": score.seconds(),
-        "n_pitches_used": metrics::pitches_used(&score),
-        "n_pitch_classes_used": metrics::pitch_classes_used(&score),
-        "pitch_range": metrics::pitch_range(&score),
-        "polyphony": metrics::polyphony(&score),
-        "polyphony_rate": metrics::polyphony_rate(&score, 2),
-        "scale_consistency": metrics::scale_consistency(&score),
-        "pitch_entropy": metrics::pitch_entropy(&score),
-        "pitch_class_entropy": metrics::pitch_class_entropy(&score),
-        "empty_beat_rate": metrics::empty_beat_rate(&score),
-        "groove_consistency": metrics::groove_consistency(&score, 4 * u64::from(score.resolution)),
-        "drum_pattern_consistency": metrics::drum_pattern_consistency(&score),
-    });
-    match figures {
-        Value::Object(figures) => Ok(figures),
-        _ => Err("figures are no object".into()),
-    }
+    let tracks = score.tracks.iter().filter(|track| !track.notes.is_empty()).count();
+    Ok(vec![
+        ("file", json!(path.display().to_string())),
+        ("tracks", json!(tracks)),
+        ("notes", json!(notes)),
+        ("seconds", json!(score.seconds())),
+        ("n_pitches_used", json!(metrics::pitches_used(&score))),
+        ("n_pitch_classes_used", json!(metrics::pitch_classes_used(&score))),
+        ("pitch_range", json!(metrics::pitch_range(&score))),
+        ("polyphony", json!(metrics::polyphony(&score))),
+        ("polyphony_rate", json!(metrics::polyphony_rate(&score, 2))),
+        ("scale_consistency", json!(metrics::scale_consistency(&score))),
+        ("pitch_entropy", json!(metrics::pitch_entropy(&score))),
+        ("pitch_class_entropy", json!(metrics::pitch_class_entropy(&score))),
+        ("empty_beat_rate", json!(metrics::empty_beat_rate(&score))),
+        ("groove_consistency", json!(metrics::groove_consistency(&score, 4 * u64::from(score.resolution)))),
+        ("drum_pattern_consistency", json!(metrics::drum_pattern_consistency(&score))),
+    ])
 }

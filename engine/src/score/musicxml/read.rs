@@ -7,10 +7,11 @@ use roxmltree::{Document, Node};
 
 use super::container::{self, MOST_TEXT};
 use super::instruments::{self, PartInfo};
+use super::marks;
 use super::measure::{Beats, Fifths, Measure, MeasureNote, PartReader};
-use super::order::{self, MOST_MEASURES, Marks};
 use super::values::{child, number, text};
 use crate::score::limits::{self, MOST_BEATS, MOST_NOTES};
+use crate::score::order::{self, MOST_MEASURES, Marks};
 use crate::score::{Format, Key, Meter, Score, ScoreError, Tempo, TickNote, Track};
 
 /// Ticks per quarter note where the divisions of the file have no small common multiple.
@@ -51,7 +52,7 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
     let mut marks: Vec<Marks> = Vec::new();
     let mut parts: Vec<(&PartInfo, Vec<Measure>)> = Vec::new();
     for part in root.children().filter(|node| node.has_tag_name("part")) {
-        for (i, measure) in order::marks(part).into_iter().enumerate() {
+        for (i, measure) in marks::marks(part).into_iter().enumerate() {
             match marks.get_mut(i) {
                 Some(known) => known.merge(measure),
                 None => marks.push(measure),

@@ -8,12 +8,11 @@ use super::container;
 use super::duration::{Figure, figures};
 use crate::score::bars::{self, Bar};
 use crate::score::spelling::{STEPS, spelled};
-use crate::score::{Key, Score, ScoreError, TickNote, Track};
+use crate::score::voices::{self, Chord};
+use crate::score::{Key, Score, ScoreError, Track};
 
 /// Figures, which are notes of a voice in a measure: each takes about 300 bytes.
 const MOST_FIGURES: usize = 1_000_000;
-/// Voices of a track: notes that sound at once but do not begin and end together.
-const MOST_VOICES: usize = 256;
 
 /// Writes a partwise MusicXML file, compressed if its name ends in .mxl. Controllers are left out.
 pub fn write(path: &Path, score: &Score) -> Result<(), ScoreError> {
@@ -45,7 +44,7 @@ pub fn write_bytes(score: &Score, path: &Path) -> Result<String, ScoreError> {
     out.push_str("</part-list>\n");
     let mut figures = 0;
     for (i, track) in score.tracks.iter().enumerate() {
-        let voices = voices(track).ok_or_else(|| too_large("more than 256 notes of a track overlap"))?;
+        let voices = voices::voices(track).ok_or_else(|| too_large("more than 256 notes of a track overlap"))?;
         let mut part = Part { number: i + 1, score: &score, track, voices, figures: &mut figures, out: &mut out };
         part.write(&bars).ok_or_else(|| too_large("it has a million notes and rests"))?;
     }
@@ -98,40 +97,6 @@ fn list(number: usize, track: &Track, out: &mut String) {
 
 fn drum(number: usize, pitch: u8) -> String {
     format!("P{number}-D{pitch}")
-}
-
-/// Notes of one voice that begin and end together.
-struct Chord {
-    start: u64,
-    end: u64,
-    /// Pitches and velocities.
-    notes: Vec<(u8, u8)>,
-}
-
-/// The notes of a track in as few voices as they need; nothing where those are too many.
-fn voices(track: &Track) -> Option<Vec<Vec<Chord>>> {
-    // A note of no length is written a tick long.
-    let mut notes: Vec<(u64, u64, &TickNote)> =
-        track.notes.iter().map(|note| (note.onset, note.end().max(note.onset + 1), note)).collect();
-    notes.sort_by_key(|&(start, end, note)| (start, std::cmp::Reverse(end), note.pitch));
-    let mut voices: Vec<Vec<Chord>> = Vec::new();
-    for (start, end, note) in notes {
-        let joins =
-            |chord: &Chord| (chord.start, chord.end) == (start, end) && !chord.notes.iter().any(|n| n.0 == note.pitch);
-        let ends = |voice: &Vec<Chord>| voice.last().is_none_or(|chord| chord.end <= start);
-        let sounds = (note.pitch, note.velocity);
-        if let Some(chord) = voices.iter_mut().filter_map(|voice| voice.last_mut()).find(|chord| joins(chord)) {
-            chord.notes.push(sounds);
-            continue;
-        }
-        let chord = Chord { start, end, notes: vec![sounds] };
-        match voices.iter().position(ends) {
-            Some(voice) => voices[voice].push(chord),
-            None if voices.len() < MOST_VOICES => voices.push(vec![chord]),
-            None => return None,
-        }
-    }
-    Some(voices)
 }
 
 struct Part<'a> {

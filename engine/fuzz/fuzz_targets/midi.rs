@@ -1,0 +1,11 @@
+//! No bytes make the MIDI reader panic or hang, and what it reads can be written in every form.
+
+#![no_main]
+
+use std::path::Path;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Ok(score) = ripieno_engine::score::midi::read_bytes(bytes, Path::new("a.mid")) {
+        ripieno_engine_fuzz::use_up(&score);
+    }
+});

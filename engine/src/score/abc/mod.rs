@@ -1,0 +1,16 @@
+//! ABC: the common subset of version 2.1, one tune a file.
+//!
+//! Reads header and inline fields, keys with modes and accidentals, lengths, broken rhythm, tuplets, ties, chords,
+//! repeats and endings (played out), voices and overlays. Left out, with a notice where it could be heard: grace notes,
+//! part orders (P:), further tunes. Nothing recurses, and time and memory grow with the size of the file alone.
+
+mod fields;
+mod read;
+mod tune;
+mod write;
+
+pub use read::{read, read_bytes};
+pub use write::{write, write_text};
+
+/// Ticks per quarter note while a tune is read: what 64th notes, triplets, quintuplets and septuplets divide.
+const TICKS: i64 = 256 * 3 * 3 * 5 * 7; // 80640

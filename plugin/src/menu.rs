@@ -1,6 +1,6 @@
 //! The lists to choose from, known without any model: embedded in the library, so that a scan reads no file.
 
-use ripieno_engine::arranger::Ensemble;
+use ripieno_engine::arranger::{Ensemble, Method};
 use ripieno_engine::synth::{Catalogue, Performance};
 use std::sync::OnceLock;
 
@@ -58,6 +58,38 @@ pub fn performances() -> &'static [Performance] {
 /// Every ensemble, in the order of the parameter's values.
 pub fn ensembles() -> &'static [Ensemble] {
     Ensemble::all()
+}
+
+/// How notes are given out, as it can be chosen.
+pub struct MethodEntry {
+    /// `None` is as the ensemble says.
+    pub method: Option<Method>,
+}
+
+impl Named for MethodEntry {
+    fn id(&self) -> &str {
+        self.method.map_or("ensemble", Method::id)
+    }
+
+    fn name(&self) -> &str {
+        self.method.map_or("As the ensemble says", Method::name)
+    }
+}
+
+/// Every way to give out notes, in the order of the parameter's values. Projects save the place: a new one goes last.
+pub fn methods() -> &'static [MethodEntry] {
+    const fn of(method: Method) -> MethodEntry {
+        MethodEntry { method: Some(method) }
+    }
+    const LIST: [MethodEntry; 6] = [
+        MethodEntry { method: None },
+        of(Method::Learned),
+        of(Method::Split),
+        of(Method::Closest),
+        of(Method::ClosestMono),
+        of(Method::ByRange),
+    ];
+    &LIST
 }
 
 /// Index of the performance that a new instance plays.

@@ -10,7 +10,7 @@ use crate::saved::{self, Saved};
 use nice_plug::params::internals::ParamPtr;
 use nice_plug::prelude::*;
 use parking_lot::Mutex;
-use ripieno_engine::arranger::Ensemble;
+use ripieno_engine::arranger::{Ensemble, Hints, Method};
 use ripieno_engine::stream::{MAX_PARTS, Mode};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,6 +80,12 @@ pub struct PartControls {
     /// Gain in dB, applied to the part's own output and to the mix.
     #[id = "gain"]
     pub gain: FloatParam,
+    /// Whether it plays; off, it is given nothing.
+    #[id = "on"]
+    pub on: BoolParam,
+    /// About which MIDI key it plays on average, plus 1; 0 says nothing.
+    #[id = "pitch"]
+    pub pitch: IntParam,
 }
 
 /// Everything the host can automate, list or map.
@@ -91,6 +97,9 @@ pub struct Controls {
     /// Index into [`menu::ensembles`].
     #[id = "ensemble"]
     pub ensemble: IntParam,
+    /// Index into [`menu::methods`].
+    #[id = "method"]
+    pub method: IntParam,
     /// Live or Sync.
     #[id = "mode"]
     pub mode: EnumParam<PlayMode>,
@@ -124,6 +133,10 @@ impl Controls {
             let wake = Arc::clone(wake);
             Arc::new(move |_: f32| wake.ring()) as Arc<dyn Fn(f32) + Send + Sync>
         };
+        let ring_b = |wake: &Arc<Wake>| {
+            let wake = Arc::clone(wake);
+            Arc::new(move |_: bool| wake.ring()) as Arc<dyn Fn(bool) + Send + Sync>
+        };
         let guidance = |name: &str| {
             FloatParam::new(name, menu::DEFAULT_GUIDANCE, FloatRange::Linear { min: MIN_GUIDANCE, max: MAX_GUIDANCE })
                 .with_step_size(0.01)
@@ -139,6 +152,7 @@ impl Controls {
             ensemble: list("Ensemble", menu::ensembles(), menu::default_ensemble())
                 .with_callback(ring_i(wake))
                 .non_automatable(),
+            method: list("Arranger", menu::methods(), 0).with_callback(ring_i(wake)).non_automatable(),
             // It changes the latency, for which the host has to restart us.
             mode: EnumParam::new("Mode", PlayMode::Live).non_automatable(),
             quality: IntParam::new("Quality", menu::DEFAULT_STEPS, IntRange::Linear { min: 0, max: MAX_STEPS })
@@ -149,7 +163,11 @@ impl Controls {
             guidance_performance: guidance("Performance guidance"),
             sustain: BoolParam::new("Sustain", false),
             gain: gain("Output gain"),
-            parts: std::array::from_fn(|part| PartControls { gain: gain(&format!("Part {} gain", part + 1)) }),
+            parts: std::array::from_fn(|part| PartControls {
+                gain: gain(&format!("Part {} gain", part + 1)),
+                on: BoolParam::new(format!("Part {} plays", part + 1), true).with_callback(ring_b(wake)),
+                pitch: pitch(&format!("Part {} pitch", part + 1)).with_callback(ring_i(wake)),
+            }),
         }
     }
 }
@@ -187,6 +205,26 @@ fn gain(name: &str) -> FloatParam {
                 return Some(SILENCE_DB);
             }
             number.parse().ok().filter(|db: &f32| db.is_finite())
+        }))
+}
+
+/// The greatest value of a pitch hint: MIDI key 127, plus 1.
+pub const MAX_PITCH: i32 = 128;
+
+/// A pitch hint: nothing, or a MIDI key by its name.
+fn pitch(name: &str) -> IntParam {
+    const NAMES: [&str; 12] = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
+    const NOTHING: &str = "Any";
+    // Middle C, key 60, is C4.
+    let name_of = |key: i32| format!("{}{}", NAMES[key.rem_euclid(12) as usize], key.div_euclid(12) - 1);
+    IntParam::new(name, 0, IntRange::Linear { min: 0, max: MAX_PITCH })
+        .with_value_to_string(Arc::new(move |value| if value == 0 { NOTHING.into() } else { name_of(value - 1) }))
+        .with_string_to_value(Arc::new(move |text| {
+            let text = text.trim();
+            (0..MAX_PITCH)
+                .find(|&key| name_of(key).eq_ignore_ascii_case(text))
+                .map(|key| key + 1)
+                .or_else(|| text.eq_ignore_ascii_case(NOTHING).then_some(0))
         }))
 }
 
@@ -270,6 +308,22 @@ impl Parameters {
     /// The ensemble to ask the engine for.
     pub fn ensemble_id(&self) -> String {
         self.ensemble.id(menu::ensembles(), self.controls.ensemble.value())
+    }
+
+    /// How notes are to be given out; `None` is as the ensemble says.
+    pub fn method(&self) -> Option<Method> {
+        menu::at(menu::methods(), self.controls.method.value()).and_then(|entry| entry.method)
+    }
+
+    /// Which parts play, and about how high.
+    pub fn hints(&self) -> Hints {
+        let parts = &self.controls.parts;
+        Hints {
+            on: std::array::from_fn(|part| parts[part].on.value()),
+            pitch: std::array::from_fn(|part| {
+                u8::try_from(parts[part].pitch.value() - 1).ok().filter(|&key| key < 128)
+            }),
+        }
     }
 
     /// The ensemble whose parts are shown: the one at the parameter's index.

@@ -6,14 +6,15 @@
 
 use crate::gains::{MAX_DB, SILENCE_DB};
 use crate::menu::{self, Named};
-use crate::parameters::{MAX_GUIDANCE, MAX_STEPS, MIN_GUIDANCE};
+use crate::parameters::{MAX_GUIDANCE, MAX_PITCH, MAX_STEPS, MIN_GUIDANCE};
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::PluginState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The version that this code writes.
-pub const VERSION: u32 = 1;
+/// The version that this code writes. 2: method, switches and pitches of parts; what 1 lacks is as a new instance has it,
+/// which is how 1 sounded.
+pub const VERSION: u32 = 2;
 /// The name of our one field in the state.
 const FIELD: &str = "ripieno";
 /// The name of the field by which [`filter`] tells [`Saved::from_fields`] why a state was refused. Never saved.
@@ -98,6 +99,7 @@ pub fn filter(state: &mut PluginState) {
             number.is_finite()
         }
         (Some(ParamValue::String(_)), ParamValue::String(_)) => true,
+        (Some(ParamValue::Bool(_)), ParamValue::Bool(_)) => id != "sustain",
         // The pedal's place is under the foot: a project never opens with it down.
         _ => false,
     });
@@ -120,6 +122,7 @@ fn defaults() -> BTreeMap<String, ParamValue> {
     let mut params = BTreeMap::from([
         ("performance".to_owned(), ParamValue::I32(menu::default_performance())),
         ("ensemble".to_owned(), ParamValue::I32(menu::default_ensemble())),
+        ("method".to_owned(), ParamValue::I32(0)),
         ("mode".to_owned(), ParamValue::String("live".to_owned())),
         ("quality".to_owned(), ParamValue::I32(menu::DEFAULT_STEPS)),
         ("guidance_notes".to_owned(), ParamValue::F32(menu::DEFAULT_GUIDANCE)),
@@ -127,7 +130,13 @@ fn defaults() -> BTreeMap<String, ParamValue> {
         ("sustain".to_owned(), ParamValue::Bool(false)),
         ("gain".to_owned(), ParamValue::F32(0.0)),
     ]);
-    params.extend((1..=ripieno_engine::stream::MAX_PARTS).map(|part| (format!("gain_{part}"), ParamValue::F32(0.0))));
+    params.extend((1..=ripieno_engine::stream::MAX_PARTS).flat_map(|part| {
+        [
+            (format!("gain_{part}"), ParamValue::F32(0.0)),
+            (format!("on_{part}"), ParamValue::Bool(true)),
+            (format!("pitch_{part}"), ParamValue::I32(0)),
+        ]
+    }));
     params
 }
 
@@ -137,6 +146,8 @@ fn greatest(id: &str) -> i32 {
     match id {
         "performance" => last(menu::performances().len()),
         "ensemble" => last(menu::ensembles().len()),
+        "method" => last(menu::methods().len()),
+        _ if id.starts_with("pitch_") => MAX_PITCH,
         _ => MAX_STEPS,
     }
 }
@@ -153,6 +164,7 @@ mod tests {
     use nice_plug::params::InternalParamMut;
     use nice_plug::params::internals::ParamPtr;
     use nice_plug::prelude::Params;
+    use ripieno_engine::arranger::{Hints, Method};
 
     /// What the framework does with a project: saves it,
     fn save(parameters: &Parameters) -> PluginState {
@@ -234,9 +246,41 @@ mod tests {
     }
 
     #[test]
+    fn a_project_of_version_1_has_every_part_playing_as_it_had() {
+        let mut state = save(&Parameters::default());
+        let text = state.fields[FIELD].replace("\"version\":2", "\"version\":1");
+        state.fields.insert(FIELD.into(), text);
+        state.params.retain(|id, _| !["method", "on_", "pitch_"].iter().any(|new| id.starts_with(new)));
+        let parameters = Parameters::default();
+        // SAFETY: as above.
+        unsafe {
+            parameters.controls.parts[2].on._internal_set_plain_value(false);
+            parameters.controls.method._internal_set_plain_value(3);
+        }
+        load(&parameters, &mut state);
+        assert_eq!((parameters.hints(), parameters.method()), (Hints::default(), None));
+        assert_eq!(parameters.notice(), None);
+    }
+
+    #[test]
+    fn switches_pitches_and_method_come_back() {
+        let before = Parameters::default();
+        // SAFETY: as above.
+        unsafe {
+            before.controls.parts[2].on._internal_set_plain_value(false);
+            before.controls.parts[0].pitch._internal_set_plain_value(73);
+            before.controls.method._internal_set_plain_value(2);
+        }
+        let after = Parameters::default();
+        load(&after, &mut save(&before));
+        assert_eq!((after.hints(), after.method()), (before.hints(), Some(Method::Split)));
+        assert_eq!((after.hints().on[2], after.hints().pitch[0]), (false, Some(72)));
+    }
+
+    #[test]
     fn the_version_is_the_first_thing_saved() {
         let fields = Saved::new("a".into(), "b".into(), EDITOR_SIZE).to_fields();
-        assert!(fields[FIELD].starts_with("{\"version\":1,"), "{}", fields[FIELD]);
+        assert!(fields[FIELD].starts_with("{\"version\":2,"), "{}", fields[FIELD]);
     }
 
     #[test]
@@ -315,7 +359,7 @@ mod tests {
     #[test]
     fn a_newer_project_loads_and_says_so() {
         let mut state = save(&Parameters::default());
-        let text = state.fields[FIELD].replace("\"version\":1", "\"version\":99,\"weather\":\"fair\"");
+        let text = state.fields[FIELD].replace("\"version\":2", "\"version\":99,\"weather\":\"fair\"");
         state.fields.insert(FIELD.into(), text);
         let parameters = Parameters::default();
         load(&parameters, &mut state);

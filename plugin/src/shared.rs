@@ -95,6 +95,14 @@ impl Shared {
         if ensemble != now.ensemble {
             control.set_ensemble(&ensemble);
         }
+        let method = parameters.method();
+        if method != now.method {
+            control.set_method(method);
+        }
+        let hints = parameters.hints();
+        if hints != now.hints {
+            control.set_hints(hints);
+        }
         let controls = &parameters.controls;
         let steps = usize::try_from(controls.quality.value()).unwrap_or(0);
         if steps != now.steps {

@@ -10,7 +10,7 @@ use super::loading::{Cast, Loaded, cast};
 use super::message::{Decision, Played, PlayedKind, SegmentJob};
 use super::telemetry::{RollEvent, StatusKind};
 use super::window::{Ended, ScoreWindow};
-use crate::arranger::Arranger;
+use crate::arranger::{Arranger, Method};
 use crossbeam_channel::Sender;
 use ringbuf::traits::{Consumer, Producer};
 use ringbuf::{HeapCons, HeapProd};
@@ -56,6 +56,8 @@ pub(super) struct Conductor {
     load_seen: LoadState,
     cast: Option<Cast>,
     arranger: Option<Arranger>,
+    /// The musician's choice that the arranger was made for.
+    method: Option<Method>,
     window: ScoreWindow,
     chord: Vec<Gathered>,
     next_segment: i64,
@@ -92,6 +94,7 @@ impl Conductor {
             load_seen: LoadState::Waiting,
             cast: None,
             arranger: None,
+            method: None,
             window: ScoreWindow::new(),
             chord: Vec::new(),
             next_segment: 0,
@@ -175,16 +178,20 @@ impl Conductor {
             self.shared.telemetry.set_status(StatusKind::Warning, sentence.clone());
         }
         let same_ensemble = before.is_some_and(|cast| cast.ensemble.id == next.ensemble.id);
-        if !same_ensemble || reloaded || self.arranger.is_none() {
+        let same_method = std::mem::replace(&mut self.method, settings.method) == settings.method;
+        if !same_ensemble || !same_method || reloaded || self.arranger.is_none() {
             self.release_all(self.stream.time.samples);
             let models = self.loaded.as_ref().and_then(|loaded| loaded.models.as_deref());
-            let (arranger, missed) = Arranger::or_by_range(next.ensemble, None, models);
+            let (arranger, missed) = Arranger::or_by_range(next.ensemble, settings.method, models);
             // Without models the loader has said what is missing.
             if let Some(error) = missed.filter(|_| models.is_some()) {
                 let sentence = format!("Notes are given out by range alone: {error}");
                 self.shared.telemetry.set_status(StatusKind::Warning, sentence);
             }
             self.arranger = Some(arranger);
+        }
+        if let Some(arranger) = &mut self.arranger {
+            arranger.set_hints(&settings.hints);
         }
         self.cast = Some(next);
     }

@@ -2,6 +2,7 @@
 
 use super::clock::{self, Mode};
 use super::engine::Shared;
+use crate::arranger::{Hints, Method};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,6 +13,10 @@ pub struct Settings {
     pub performance: String,
     /// Id of the ensemble, as in `assets/ensembles`.
     pub ensemble: String,
+    /// How notes are given out; `None` is as the ensemble says.
+    pub method: Option<Method>,
+    /// Which parts play, and about how high.
+    pub hints: Hints,
     /// Seed of all noise; the same seed and notes give the same audio.
     pub seed: u64,
     /// Denoising steps per segment, 0..=64; 0 is the prior alone. Fewer are taken when time is short.
@@ -27,6 +32,8 @@ impl Default for Settings {
         Self {
             performance: "string-quartet-hall".into(),
             ensemble: "string-quartet".into(),
+            method: None,
+            hints: Hints::default(),
             seed: 0,
             steps: 4,
             guidance_notes: 1.0,
@@ -60,6 +67,16 @@ impl Control {
     /// Chooses the ensemble by id: how many parts there are and who takes which note. Ends held notes.
     pub fn set_ensemble(&self, id: &str) {
         self.change(|s| s.ensemble = id.to_owned());
+    }
+
+    /// Chooses how notes are given out; `None` is as the ensemble says. Ends held notes.
+    pub fn set_method(&self, method: Option<Method>) {
+        self.change(|s| s.method = method);
+    }
+
+    /// Says which parts play and about how high, from the next chord on; notes that are held are held on.
+    pub fn set_hints(&self, hints: Hints) {
+        self.change(|s| s.hints = hints);
     }
 
     /// Sets the seed of all noise.

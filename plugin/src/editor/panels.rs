@@ -92,6 +92,11 @@ pub fn choices(ui: &mut Ui, rect: Rect, parameters: &Parameters, setter: &ParamS
             }
             (None, None) => {}
         }
+        let param = &parameters.controls.method;
+        if let Some(index) = choose(ui, "Arranger list", menu::methods(), param.value(), None) {
+            gesture(setter, param, param.preview_normalized(index));
+            parameters.wake.ring();
+        }
     });
 }
 
@@ -177,10 +182,22 @@ fn strip(
 ) {
     let param = &parameters.controls.parts[index].gain;
     let colour = part_colour(ensemble, index);
+    let on = &parameters.controls.parts[index].on;
     let names = 112.0f32.min(row.width() * 0.34);
     let values = 56.0;
     let painter = ui.painter().with_clip_rect(row);
-    painter.circle_filled(row.left_center() + vec2(5.0, 0.0), 4.5, colour);
+    // The dot is the switch: a ring while the part is off.
+    let dot = Rect::from_center_size(row.left_center() + vec2(5.0, 0.0), vec2(16.0, row.height().min(18.0)));
+    let switch = ui.interact(dot, ui.scope_id().with(("part switch", index)), Sense::click());
+    if switch.on_hover_text("Whether this part plays. Off, it is given no notes.").clicked() {
+        gesture(setter, on, if on.value() { 0.0 } else { 1.0 });
+        parameters.wake.ring();
+    }
+    if on.value() {
+        painter.circle_filled(dot.center(), 4.5, colour);
+    } else {
+        painter.circle_stroke(dot.center(), 4.0, Stroke::new(1.5, theme::TEXT_FAINT));
+    }
     painter.text(
         row.left_center() + vec2(2.0 * STEP + 2.0, 0.0),
         Align2::LEFT_CENTER,

@@ -87,7 +87,7 @@ fn of_score(score: &Score, name: String, ensemble: &Ensemble, grid: Grid) -> Opt
 
 /// The part that each track is.
 ///
-/// Where every part of the ensemble is a family of instruments: by program. Else by name; in a file in which no name
+/// Where every part of the ensemble is a family of instruments: the track of that family with most notes. Else by name; in a file in which no name
 /// says anything the n-th track of a program is the n-th part of that program.
 fn parts_of(score: &Score, parts: &[EnsemblePart]) -> Vec<Option<usize>> {
     let families: Option<Vec<_>> = parts
@@ -97,7 +97,17 @@ fn parts_of(score: &Score, parts: &[EnsemblePart]) -> Vec<Option<usize>> {
     let playing = |track: &crate::score::Track| !track.drums && !track.notes.is_empty();
     if let Some(families) = families {
         let of = |program: u8| families.iter().position(|of| of.iter().any(|range| range.contains(&program)));
-        return score.tracks.iter().map(|track| of(track.program).filter(|_| playing(track))).collect();
+        let part = |track: &crate::score::Track| of(track.program).filter(|_| playing(track));
+        // One instrument a part, the one with most notes, as the networks were trained.
+        let alone = |i: usize, part: usize| {
+            let notes = score.tracks[i].notes.len();
+            let rivals = score.tracks.iter().enumerate().filter(|(other, _)| *other != i);
+            !rivals
+                .filter(|(_, track)| of(track.program) == Some(part) && playing(track))
+                .any(|(other, track)| track.notes.len() > notes || (track.notes.len() == notes && other < i))
+        };
+        let tracks = score.tracks.iter().enumerate();
+        return tracks.map(|(i, track)| part(track).filter(|&part| alone(i, part))).collect();
     }
     let names: Vec<[String; 2]> =
         parts.iter().map(|part| [plain(&part.name), plain(part.voice.as_deref().unwrap_or(&part.name))]).collect();
@@ -192,8 +202,8 @@ mod tests {
 
     #[test]
     fn families_are_known_by_program_whatever_their_names() {
-        let tracks = vec![track("Lead", 30), track("Piano", 33), track("", 4), track("", 90)];
-        assert_eq!(found("rock-band", tracks), [Some(1), Some(4), Some(0), None]);
+        let tracks = vec![track("Lead", 30), track("Piano", 33), track("", 4), track("", 90), track("", 31)];
+        assert_eq!(found("rock-band", tracks), [Some(1), Some(4), Some(0), None, None]);
     }
 
     #[test]

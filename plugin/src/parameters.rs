@@ -97,9 +97,6 @@ pub struct Controls {
     /// Index into [`menu::ensembles`].
     #[id = "ensemble"]
     pub ensemble: IntParam,
-    /// Index into [`menu::methods`].
-    #[id = "method"]
-    pub method: IntParam,
     /// Live or Sync.
     #[id = "mode"]
     pub mode: EnumParam<PlayMode>,
@@ -118,6 +115,9 @@ pub struct Controls {
     /// Gain of the mix in dB.
     #[id = "gain"]
     pub gain: FloatParam,
+    /// Index into [`menu::methods`].
+    #[id = "method"]
+    pub method: IntParam,
     /// Parts, the highest first.
     #[nested(array, group = "Part")]
     pub parts: [PartControls; MAX_PARTS],
@@ -402,7 +402,9 @@ mod tests {
         let ids: Vec<_> = Parameters::default().param_map().into_iter().map(|(id, ..)| id).collect();
         let first = "performance ensemble mode quality guidance_notes guidance_performance sustain gain";
         assert_eq!(ids[..8].join(" "), first);
-        assert_eq!(ids[8..].join(" "), "gain_1 gain_2 gain_3 gain_4 gain_5 gain_6 gain_7 gain_8");
+        assert_eq!(ids[8], "method");
+        let of_parts = (1..=8).flat_map(|part| ["gain", "on", "pitch"].map(|id| format!("{id}_{part}")));
+        assert_eq!(ids[9..], of_parts.collect::<Vec<_>>());
     }
 
     #[test]

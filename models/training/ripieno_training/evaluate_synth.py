@@ -178,16 +178,17 @@ def show(title: str, table: dict[str, dict[str, float]]) -> None:
 
 
 def best(table: dict[str, dict[str, float]], settings: list[Setting]) -> Setting:
-    """The diffusion setting with the smallest product of STFT distance and FAD.
+    """The diffusion setting with the smallest STFT distance.
 
-    Settings that are nearer to the recordings than the prior in both come before all others.
+    Settings that are nearer to the recordings than the prior in that and in FAD come before all others. FAD prefers ever
+    larger shares of the residual, and the STFT distance the share that matches the very frames; the latter decides.
     """
     prior = table[str(PRIOR)]
 
     def order(s: Setting) -> tuple[bool, float]:
         row = table[str(s)]
         nearer = all(row[key] < prior[key] for key in ("stft_distance", "musicnn_fad"))
-        return not nearer, row["stft_distance"] * row["musicnn_fad"]
+        return not nearer, row["stft_distance"]
 
     return min((s for s in settings if s.kind == "diffusion"), key=order)
 

@@ -180,8 +180,8 @@ def show(title: str, table: dict[str, dict[str, float]]) -> None:
 def best(table: dict[str, dict[str, float]], settings: list[Setting]) -> Setting:
     """The diffusion setting with the smallest STFT distance.
 
-    Settings that are nearer to the recordings than the prior in that and in FAD come before all others. FAD prefers ever
-    larger shares of the residual, and the STFT distance the share that matches the very frames; the latter decides.
+    Settings that are nearer to the recordings than the prior in that and in FAD come before all others. FAD prefers
+    ever larger shares of the residual, and the STFT distance the share that matches the very frames: it decides.
     """
     prior = table[str(PRIOR)]
 

@@ -5,7 +5,7 @@ use crate::arranger::piece::PieceNote;
 /// Counts over a set of pieces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// Notes by their true part (row) and the part they were given (column), shape [parts][parts].
+    /// Notes by their true part (row) and the part they were given (column), shape `[parts, parts]`.
     pub confusion: Vec<Vec<u64>>,
     /// Pairs of neighbours in a true part, and those of them that are neighbours in a given part too.
     true_pairs: [u64; 2],

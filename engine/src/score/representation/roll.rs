@@ -9,7 +9,7 @@ pub const REST: u8 = 128;
 /// The note goes on.
 pub const HOLD: u8 = 129;
 
-/// The pitch of every tick of a melody, shape [ticks]; of notes that overlap, the one that began last.
+/// The pitch of every tick of a melody, shape `[ticks]`; of notes that overlap, the one that began last.
 ///
 /// With holds, ticks without a note are [`REST`] and those after a note's first are [`HOLD`]. Without, ticks without a
 /// note are 0, as in MusPy 0.5.0, though its documentation says 128.

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod scores;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use ripieno_engine::score::{Key, Meter, Score, ScoreError, Tempo, TickNote, Track, abc};
+use ripieno_engine::score::{Key, Meter, Score, ScoreError, Tempo, Track, abc};
 
 fn read(text: &str) -> Result<Score, ScoreError> {
     abc::read_bytes(text.as_bytes(), Path::new("a.abc"))
@@ -102,19 +104,7 @@ fn what_is_no_tune_is_told_in_time() {
 
 /// A track of notes that may overlap, but not at their own pitch; the first at the beginning.
 fn track() -> impl Strategy<Value = Track> {
-    let notes = prop::collection::vec((0u64..40, 1u64..60, 12u8..120), 1..30).prop_map(|notes| {
-        let mut free = [0u64; 128];
-        let mut track: Vec<TickNote> = notes
-            .into_iter()
-            .map(|(wait, duration, pitch)| {
-                let onset = free[usize::from(pitch)] + wait;
-                free[usize::from(pitch)] = onset + duration;
-                TickNote { onset, pitch, duration, velocity: 64 }
-            })
-            .collect();
-        track.sort();
-        track
-    });
+    let notes = scores::notes(12..120, 64..65);
     ("[A-Z]{0,9}", 0u8..128, any::<bool>(), notes).prop_map(|(name, program, drums, notes)| Track {
         name,
         program,
@@ -125,11 +115,7 @@ fn track() -> impl Strategy<Value = Track> {
 }
 
 fn score() -> impl Strategy<Value = Score> {
-    let meter = (0u64..100, 1u32..13, 0u32..4).prop_map(|(tick, numerator, power)| Meter {
-        tick,
-        numerator,
-        denominator: 1 << power,
-    });
+    let meter = scores::meter();
     let signs = (prop::collection::vec(meter, 0..3), -7i8..8, any::<bool>());
     (prop::sample::select(vec![1u32, 2, 4, 12, 24, 480]), signs, prop::collection::vec(track(), 1..4)).prop_map(
         |(resolution, (meters, fifths, minor), tracks)| {

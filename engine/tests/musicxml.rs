@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod scores;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use ripieno_engine::score::{Key, Meter, Score, ScoreError, Tempo, TickNote, Track, musicxml};
+use ripieno_engine::score::{Key, Meter, Score, ScoreError, Tempo, Track, musicxml};
 
 fn read(text: &str) -> Result<Score, ScoreError> {
     musicxml::read_bytes(text.as_bytes(), Path::new("a.musicxml"))
@@ -199,19 +201,7 @@ fn a_damaged_archive_is_an_error() {
 
 /// A track of notes that may overlap, but not at their own pitch.
 fn track() -> impl Strategy<Value = Track> {
-    let notes = prop::collection::vec((0u64..40, 1u64..60, 0u8..128, 1u8..128), 1..40).prop_map(|notes| {
-        let mut free = [0u64; 128];
-        let mut track: Vec<TickNote> = notes
-            .into_iter()
-            .map(|(wait, duration, pitch, velocity)| {
-                let onset = free[usize::from(pitch)] + wait;
-                free[usize::from(pitch)] = onset + duration;
-                TickNote { onset, pitch, duration, velocity }
-            })
-            .collect();
-        track.sort();
-        track
-    });
+    let notes = scores::notes(0..128, 1..128);
     ("[A-Z&<>\"' ]{0,9}[a-z]", 0u8..128, any::<bool>(), notes).prop_map(|(name, program, drums, notes)| Track {
         name: name.split_whitespace().collect::<Vec<_>>().join(" "),
         program,
@@ -222,11 +212,7 @@ fn track() -> impl Strategy<Value = Track> {
 }
 
 fn score() -> impl Strategy<Value = Score> {
-    let meter = (0u64..100, 1u32..13, 0u32..4).prop_map(|(tick, numerator, power)| Meter {
-        tick,
-        numerator,
-        denominator: 1 << power,
-    });
+    let meter = scores::meter();
     let tempo = (0u64..30, 20.0f64..300.0).prop_map(|(tick, per_minute)| Tempo { tick, per_minute });
     let signs = (prop::collection::vec(meter, 0..3), prop::collection::vec(tempo, 0..2), -7i8..8, any::<bool>());
     (prop::sample::select(vec![1u32, 2, 12, 24, 60, 480]), signs, prop::collection::vec(track(), 1..4)).prop_map(

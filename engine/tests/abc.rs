@@ -102,29 +102,8 @@ fn what_is_no_tune_is_told_in_time() {
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
-/// A track of notes that may overlap, but not at their own pitch; the first at the beginning.
-fn track() -> impl Strategy<Value = Track> {
-    let notes = scores::notes(12..120, 64..65);
-    ("[A-Z]{0,9}", 0u8..128, any::<bool>(), notes).prop_map(|(name, program, drums, notes)| Track {
-        name,
-        program,
-        drums,
-        notes,
-        ..Track::default()
-    })
-}
-
 fn score() -> impl Strategy<Value = Score> {
-    let meter = scores::meter();
-    let signs = (prop::collection::vec(meter, 0..3), -7i8..8, any::<bool>());
-    (prop::sample::select(vec![1u32, 2, 4, 12, 24, 480]), signs, prop::collection::vec(track(), 1..4)).prop_map(
-        |(resolution, (meters, fifths, minor), tracks)| {
-            let keys = vec![Key { tick: 0, fifths, minor }];
-            let mut score = Score { resolution, meters, keys, tracks, ..Score::default() };
-            score.sort();
-            score
-        },
-    )
+    scores::score(vec![1, 2, 4, 12, 24, 480], 0..1, scores::track("[A-Z]{0,9}", 12..120, 64..65))
 }
 
 proptest! {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use ripieno_engine::score::{Key, Meter, Score, ScoreError, Tempo, Track, musicxml};
+use ripieno_engine::score::{Meter, Score, ScoreError, Tempo, musicxml};
 
 fn read(text: &str) -> Result<Score, ScoreError> {
     musicxml::read_bytes(text.as_bytes(), Path::new("a.musicxml"))
@@ -199,30 +199,8 @@ fn a_damaged_archive_is_an_error() {
     }
 }
 
-/// A track of notes that may overlap, but not at their own pitch.
-fn track() -> impl Strategy<Value = Track> {
-    let notes = scores::notes(0..128, 1..128);
-    ("[A-Z&<>\"' ]{0,9}[a-z]", 0u8..128, any::<bool>(), notes).prop_map(|(name, program, drums, notes)| Track {
-        name: name.split_whitespace().collect::<Vec<_>>().join(" "),
-        program,
-        drums,
-        notes,
-        ..Track::default()
-    })
-}
-
 fn score() -> impl Strategy<Value = Score> {
-    let meter = scores::meter();
-    let tempo = (0u64..30, 20.0f64..300.0).prop_map(|(tick, per_minute)| Tempo { tick, per_minute });
-    let signs = (prop::collection::vec(meter, 0..3), prop::collection::vec(tempo, 0..2), -7i8..8, any::<bool>());
-    (prop::sample::select(vec![1u32, 2, 12, 24, 60, 480]), signs, prop::collection::vec(track(), 1..4)).prop_map(
-        |(resolution, (meters, tempi, fifths, minor), tracks)| {
-            let keys = vec![Key { tick: 0, fifths, minor }];
-            let mut score = Score { resolution, meters, tempi, keys, tracks, ..Score::default() };
-            score.sort();
-            score
-        },
-    )
+    scores::score(vec![1, 2, 12, 24, 60, 480], 0..2, scores::track("[A-Z&<>\"' ]{0,9}[a-z]", 0..128, 1..128))
 }
 
 proptest! {

@@ -275,8 +275,8 @@ fn separate(
 
 /// The arranger's part of every note, chord by chord, as it would be live.
 fn arrange(score: &Playback, ensemble: &Ensemble, models: &Models, notices: &mut Vec<String>) -> Vec<Option<usize>> {
-    let (mut arranger, missed) = Arranger::or_by_range(ensemble, None, Some(models));
-    notices.extend(missed.map(|error| format!("Notes were given out by range alone: {error}")));
+    let (mut arranger, instead) = Arranger::or_by_range(ensemble, None, Some(models));
+    notices.extend(instead.map(|instead| instead.to_string()));
     let given = performance::give_out(score, &mut arranger, |_, _| ());
     if let Some(fault) = arranger.take_fault() {
         notices.push(format!("The arranger's network failed and notes were given out by range: {fault}"));

@@ -87,6 +87,44 @@ fn the_doctor_lists_every_fault() {
     assert!(ripieno(&["doctor"], &[]).status.success());
 }
 
+/// Copies a folder with the folders in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        let target = to.join(entry.file_name().unwrap());
+        if entry.is_dir() {
+            copy(&entry, &target);
+        } else {
+            std::fs::copy(&entry, target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn with_a_damaged_model_the_doctor_names_it_and_the_others_arrange() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&asset("../models"), folder.path());
+    for damaged in ["game_research_online", "pop_research_online"] {
+        std::fs::write(folder.path().join(format!("arranger/{damaged}.onnx")), b"no model").unwrap();
+    }
+    let environment = [("RIPIENO_MODELS", folder.path().to_str().unwrap())];
+    let doctor = ripieno(&["doctor"], &environment);
+    let said = String::from_utf8(doctor.stdout).unwrap();
+    assert!(!doctor.status.success());
+    let wrong = |words: &str| said.lines().filter(|line| line.contains("WRONG") && line.contains(words)).count();
+    // Each file, and each ensemble that asks for it: the chip trio; the rock band, and piano and strings.
+    assert_eq!((wrong("game_research_online.onnx"), wrong("pop_research_online.onnx"), wrong("")), (2, 3, 5), "{said}");
+    let demo = asset("demo.mid");
+    for (ensemble, by_range) in [("string-quartet", false), ("chip-trio", true)] {
+        let output = folder.path().join("out.mid");
+        let arguments = ["arrange", demo.to_str().unwrap(), "--ensemble", ensemble, "-o", output.to_str().unwrap()];
+        let arranged = ripieno(&arguments, &environment);
+        let said = String::from_utf8(arranged.stderr).unwrap();
+        assert!(arranged.status.success() && output.is_file(), "{said}");
+        assert_eq!(said.contains("by range alone") && said.contains("game_research_online.onnx"), by_range, "{said}");
+    }
+}
+
 /// The first seconds of the demonstration piece, written to a folder.
 fn excerpt(folder: &Path, seconds: f64) -> PathBuf {
     let score = Playback::read(&asset("demo.mid")).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! Promises that every note gets one part at once, from what was heard so far and never from the future, or none while
 //! every part is off; that a note-off goes where its note-on went; and that the same notes at the same beats always go
-//! to the same parts. When the network cannot run, notes are given out by range and the fault is kept for whoever asks.
+//! to the same parts. When a network is missing or cannot run, the ensemble's next one
+//! or the ranges give out the notes, and whoever asks is told.
 //! Runs on the conductor thread, or on the one thread of an offline render; allocates, so never on the audio thread.
 //!
 //! [`Arranger`] follows somebody who plays; [`WholePiece`] hears a piece to its end first; [`evaluation`] measures both.
@@ -28,5 +29,5 @@ pub use hints::Hints;
 pub use library::user_folder;
 pub use method::Method;
 pub use piece::PieceNote;
-pub use separator::{Arranger, ArrangerError};
+pub use separator::{Arranger, ArrangerError, Instead};
 pub use whole::WholePiece;

@@ -160,6 +160,11 @@ impl Network {
         })
     }
 
+    /// How the manifest calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its trained parts, in the order of its scores.
     pub fn voices(&self) -> &[String] {
         &self.voices

@@ -66,6 +66,22 @@ pub enum ArrangerError {
     Inference(#[from] InferenceError),
 }
 
+/// How notes are given out, where it is not as asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Instead {
+    /// By range, without a network.
+    #[error("Notes are given out by range alone: {0}")]
+    ByRange(ArrangerError),
+    /// By a model that is not the first choice.
+    #[error("The model \"{model}\" gives out the notes instead: {fault}")]
+    Another {
+        /// The model that stands in.
+        model: String,
+        /// What is wrong with the one that is preferred.
+        fault: InferenceError,
+    },
+}
+
 /// How steeply parts that share a trained part prefer the keys near the middle of their own ranges, against the
 /// network's nats: enough to decide between equals, too little to overrule it.
 const OWN_RANGE: f64 = 0.1;
@@ -77,11 +93,13 @@ pub(super) struct Player {
     serving: Vec<usize>,
     /// The middle of a part's range, if others share its trained part.
     shared: Vec<Option<f64>>,
+    /// What is wrong with a model that would have been preferred.
+    passed_over: Option<InferenceError>,
 }
 
 impl Player {
-    /// The first of the ensemble's models that is installed. `offline`: the one that hears whole pieces instead, where
-    /// there is such.
+    /// The first of the ensemble's models that is installed whole. `offline`: the one that hears whole pieces instead,
+    /// where there is such.
     pub fn open(ensemble: &Ensemble, models: Option<&Models>, offline: bool) -> Result<Self, ArrangerError> {
         let name = || ensemble.name.clone();
         if ensemble.models.is_empty() {
@@ -92,21 +110,40 @@ impl Player {
         let Some(first) = ensemble.models.iter().find(|model| installed(model)) else {
             return Err(ArrangerError::ModelMissing { ensemble: name(), models: ensemble.models.join(" or ") });
         };
-        let whole = first.strip_suffix("_online").map(|kind| format!("{kind}_offline"));
-        let model = whole.filter(|model| offline && installed(model)).unwrap_or_else(|| first.clone());
+        let hears_whole = |model: &String| Some(format!("{}_offline", model.strip_suffix("_online")?));
+        let choices = ensemble.models.iter().filter(|model| installed(model));
+        let choices = choices.flat_map(|model| [hears_whole(model).filter(|_| offline), Some(model.clone())]);
+        let (mut passed_over, mut model) = (None, None);
+        for choice in choices.flatten().filter(|model| installed(model)) {
+            match models.fault(&choice) {
+                Some(fault) => passed_over = passed_over.or(Some(fault.clone())),
+                None => {
+                    model = Some(choice);
+                    break;
+                }
+            }
+        }
+        let model = model.unwrap_or_else(|| first.clone());
         let network = Network::open(models, &model)?;
         if !offline && !network.is_online() {
             return Err(ArrangerError::NotOnline { model });
         }
         // A file's mapping is written for its first model; those that stand in for it are served by place or range.
-        if ensemble.models.first() == Some(first) {
+        let serves_first = |first: &String| model == *first || hears_whole(first).as_ref() == Some(&model);
+        if ensemble.models.first().is_some_and(serves_first) {
             let lacks = |voice: &&String| !network.voices().contains(voice);
             if let Some(voice) = ensemble.parts.iter().filter_map(|part| part.voice.as_ref()).find(lacks) {
                 let (voice, voices) = (voice.clone(), network.voices().join(", "));
                 return Err(ArrangerError::NoSuchVoice { ensemble: name(), voice, model, voices });
             }
         }
-        Ok(Self::serving(network, ensemble))
+        Ok(Self { passed_over, ..Self::serving(network, ensemble) })
+    }
+
+    /// That it is not the first choice, if it is not.
+    pub fn stands_in(&self) -> Option<Instead> {
+        let fault = self.passed_over.clone()?;
+        Some(Instead::Another { model: self.network.name().to_owned(), fault })
     }
 
     pub fn serving(network: Network, ensemble: &Ensemble) -> Self {
@@ -114,7 +151,7 @@ impl Player {
         let alone = |voice: &usize| serving.iter().filter(|other| *other == voice).count() == 1;
         let own = |(voice, middle)| Some(middle).filter(|_| !alone(voice));
         let shared = serving.iter().zip(ensemble.parts.iter().map(|part| part.middle())).map(own).collect();
-        Self { network, serving, shared }
+        Self { network, serving, shared, passed_over: None }
     }
 
     /// The limits its answers are held to.
@@ -217,15 +254,18 @@ impl Arranger {
         Ok(Self { method, player, assignment, ..Self::by_range(ensemble) })
     }
 
-    /// As [`Arranger::with_method`], or by range together with why not as asked. `None`: as the ensemble says.
+    /// As [`Arranger::with_method`], or by range; together with what is not as asked. `None`: as the ensemble says.
     pub fn or_by_range(
         ensemble: &Ensemble,
         method: Option<Method>,
         models: Option<&Models>,
-    ) -> (Self, Option<ArrangerError>) {
+    ) -> (Self, Option<Instead>) {
         match Self::with_method(ensemble, method.unwrap_or(ensemble.method), models) {
-            Ok(arranger) => (arranger, None),
-            Err(error) => (Self::by_range(ensemble), Some(error)),
+            Ok(arranger) => {
+                let instead = arranger.player.as_ref().and_then(Player::stands_in);
+                (arranger, instead)
+            }
+            Err(error) => (Self::by_range(ensemble), Some(Instead::ByRange(error))),
         }
     }
 
@@ -361,7 +401,7 @@ impl Arranger {
             };
             self.keys.iter().for_each(|_| player.entries(entry, &mut features.entry));
         }
-        let Player { network, serving, shared } = player;
+        let Player { network, serving, shared, .. } = player;
         match network.hear(features) {
             Ok(scores) => {
                 let (keys, held) = (&self.keys, self.held.counts());

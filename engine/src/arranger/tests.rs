@@ -11,7 +11,7 @@ use super::*;
 use crate::arranger::ensemble::EnsemblePart;
 use crate::arranger::network::Scores;
 use crate::arranger::piece::{self, PieceNote};
-use crate::arranger::whole;
+use crate::arranger::whole::{self, WholePiece};
 use crate::inference::{Models, Runtime};
 
 /// `tests/golden/arranger.json`: the exported network on a hymn written for it.
@@ -350,6 +350,60 @@ fn a_model_that_is_not_installed_is_told_and_notes_go_by_range() {
     let mut given = Vec::new();
     arranger.chord(&[(38, 90), (80, 90)], 0.0, &mut given);
     assert_eq!(given, [Some(3), Some(0)]);
+}
+
+/// The shipped models, of which some files are damaged and some are gone.
+fn broken_models(damaged: &[&str], gone: &[&str]) -> (tempfile::TempDir, Arc<Models>) {
+    let folder = tempfile::tempdir().unwrap();
+    let from = repository().join("models");
+    for sub in ["arranger", "synth"] {
+        std::fs::create_dir(folder.path().join(sub)).unwrap();
+        for file in std::fs::read_dir(from.join(sub)).unwrap().map(|file| file.unwrap().path()) {
+            let (stem, name) = (file.file_stem().unwrap().to_str().unwrap(), file.file_name().unwrap());
+            let to = folder.path().join(sub).join(name);
+            if damaged.contains(&stem) {
+                let mut bytes = std::fs::read(&file).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                std::fs::write(to, bytes).unwrap();
+            } else if file.is_file() && !gone.contains(&stem) {
+                std::fs::copy(&file, to).unwrap();
+            }
+        }
+    }
+    std::fs::copy(from.join("manifest.toml"), folder.path().join("manifest.toml")).unwrap();
+    let models = Models::load(Runtime::load(None).unwrap(), folder.path()).unwrap();
+    (folder, models)
+}
+
+#[test]
+fn a_damaged_or_missing_model_keeps_no_other_from_playing() {
+    let (_folder, models) = broken_models(&["pop_research_online"], &["chorale_offline", "prior"]);
+    assert_eq!(models.faults().count(), 3);
+    for ensemble in Ensemble::built_in().iter().filter(|ensemble| ensemble.method == Method::Learned) {
+        let asks = ensemble.models.iter().any(|model| model == "pop_research_online");
+        let (arranger, instead) = Arranger::or_by_range(ensemble, None, Some(&models));
+        let sentence = instead.map_or(String::new(), |instead| instead.to_string());
+        assert_eq!(arranger.method(), if asks { Method::ByRange } else { Method::Learned }, "{}", ensemble.id);
+        assert_eq!(sentence.contains("pop_research_online.onnx") && sentence.contains("by range"), asks, "{sentence}");
+    }
+    let whole = WholePiece::new(ensemble("satb-choir"), &models).unwrap();
+    let sentence = whole.stands_in().unwrap().to_string();
+    assert!(
+        sentence.contains("\"chorale_online\" gives out") && sentence.contains("chorale_offline.onnx"),
+        "{sentence}"
+    );
+    let error = crate::synth::Synthesizer::new(&models, 1).err().unwrap().to_string();
+    assert!(error.contains("prior.onnx"), "{error}");
+}
+
+#[test]
+fn the_next_model_of_the_list_stands_in_for_a_damaged_one() {
+    let (_folder, models) = broken_models(&["quartet_online"], &[]);
+    let (arranger, instead) = Arranger::or_by_range(ensemble("string-quartet"), None, Some(&models));
+    assert_eq!(arranger.method(), Method::Learned);
+    let sentence = instead.unwrap().to_string();
+    assert!(sentence.contains("\"bach_lstm\" gives out") && sentence.contains("quartet_online.onnx"), "{sentence}");
 }
 
 #[test]

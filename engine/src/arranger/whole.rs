@@ -5,7 +5,7 @@ use super::ensemble::Ensemble;
 use super::hints::Hints;
 use super::network::Scores;
 use super::piece::{self, PieceNote, chords};
-use super::separator::{ArrangerError, Player};
+use super::separator::{ArrangerError, Instead, Player};
 use crate::inference::Models;
 use crate::stream::MAX_PARTS;
 
@@ -22,6 +22,11 @@ impl WholePiece {
         let player = Player::open(ensemble, Some(models), true)?;
         let assignment = Assignment::new(&ensemble.parts, player.limits());
         Ok(Self { player, assignment, parts: ensemble.parts.len() })
+    }
+
+    /// That another model than the ensemble's first choice gives out the notes, if it does.
+    pub fn stands_in(&self) -> Option<Instead> {
+        self.player.stands_in()
     }
 
     /// The part of every note; `None` while every part is off. `notes` are in order, times in ticks (24 a quarter).

@@ -1,4 +1,6 @@
 //! The verified bytes of every model, shared by all instances in the process.
+//!
+//! A file that is missing or damaged keeps its own model from running and no other; whoever asks for that model is told.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,18 +15,27 @@ use super::{InferenceError, Manifest, ModelEntry, Runtime};
 pub struct Models {
     runtime: &'static Runtime,
     manifest: Manifest,
-    bytes: BTreeMap<String, Vec<u8>>,
+    /// By name: the file, or why it cannot be used.
+    files: BTreeMap<String, Result<Vec<u8>, InferenceError>>,
 }
 
 impl Models {
-    /// Reads and verifies all models of a folder; tens of milliseconds, so on a worker.
+    /// Reads and verifies all models of a folder; tens of milliseconds, so on a worker. An error is the manifest's; those
+    /// of single files are kept as [`Models::faults`].
     pub fn load(runtime: &'static Runtime, folder: &Path) -> Result<Arc<Self>, InferenceError> {
         let manifest = Manifest::load(folder)?;
-        let mut bytes = BTreeMap::new();
-        for entry in &manifest.models {
-            bytes.insert(entry.name.clone(), read_verified(folder, entry)?);
-        }
-        Ok(Arc::new(Self { runtime, manifest, bytes }))
+        let files = manifest.models.iter().map(|entry| (entry.name.clone(), read_verified(folder, entry))).collect();
+        Ok(Arc::new(Self { runtime, manifest, files }))
+    }
+
+    /// Why models cannot be used, in the manifest's order: their files are missing or damaged.
+    pub fn faults(&self) -> impl Iterator<Item = &InferenceError> {
+        self.manifest.models.iter().filter_map(|entry| self.fault(&entry.name))
+    }
+
+    /// Why a model of the manifest cannot be used, if it cannot.
+    pub fn fault(&self, name: &str) -> Option<&InferenceError> {
+        self.files.get(name)?.as_ref().err()
     }
 
     /// The manifest they were verified against.
@@ -39,8 +50,11 @@ impl Models {
     /// The bytes of a model and its entry.
     pub(super) fn get(&self, name: &str) -> Result<(&ModelEntry, &[u8]), InferenceError> {
         let entry = self.manifest.model(name)?;
-        let bytes = self.bytes.get(name).ok_or_else(|| InferenceError::UnknownModel { name: name.to_owned() })?;
-        Ok((entry, bytes))
+        match self.files.get(name) {
+            Some(Ok(bytes)) => Ok((entry, bytes)),
+            Some(Err(fault)) => Err(fault.clone()),
+            None => Err(InferenceError::UnknownModel { name: name.to_owned() }),
+        }
     }
 }
 

@@ -182,12 +182,14 @@ impl Conductor {
         if !same_ensemble || !same_method || reloaded || self.arranger.is_none() {
             self.release_all(self.stream.time.samples);
             let models = self.loaded.as_ref().and_then(|loaded| loaded.models.as_deref());
-            let (arranger, missed) = Arranger::or_by_range(next.ensemble, settings.method, models);
-            // Without models the loader has said what is missing.
-            if let Some(error) = missed.filter(|_| models.is_some()) {
-                let sentence = format!("Notes are given out by range alone: {error}");
-                self.shared.telemetry.set_status(StatusKind::Warning, sentence);
+            let (arranger, instead) = Arranger::or_by_range(next.ensemble, settings.method, models);
+            // Without models the loader has said what is missing, and nothing sounds that this could be said of.
+            let instead = instead.filter(|_| load == LoadState::Ready && models.is_some());
+            let sentence = instead.map(|instead| instead.to_string());
+            if let Some(sentence) = &sentence {
+                self.shared.telemetry.set_status(StatusKind::Warning, sentence.clone());
             }
+            *self.shared.arranged_instead.lock() = sentence;
             self.arranger = Some(arranger);
         }
         if let Some(arranger) = &mut self.arranger {

@@ -89,6 +89,8 @@ pub(super) struct Shared {
     load_state: AtomicU8,
     /// What the models gave, once they are loaded.
     pub loaded: Mutex<Option<Arc<Loaded>>>,
+    /// That notes are not given out as asked, a sentence; written by the conductor.
+    pub arranged_instead: Mutex<Option<String>>,
     /// The generation of settings for which the table of single notes was last complete.
     pub table_complete_for: AtomicU64,
     /// Every single note that the audio thread may hold, so that it never drops the last reference.
@@ -112,6 +114,7 @@ impl Shared {
             stop: AtomicBool::new(false),
             load_state: AtomicU8::new(LoadState::Waiting as u8),
             loaded: Mutex::new(None),
+            arranged_instead: Mutex::new(None),
             table_complete_for: AtomicU64::new(u64::MAX),
             table_notes: Mutex::new(Vec::new()),
             telemetry,

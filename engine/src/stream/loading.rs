@@ -85,7 +85,8 @@ fn shared_models(runtime: &'static Runtime, folder: PathBuf) -> Result<Arc<Model
     let key = std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone());
     // Held while loading: of two instances that start together, one loads and the other takes what it loaded.
     let mut known = MODELS.lock();
-    if let Some(models) = known.get(&key).and_then(Weak::upgrade) {
+    // Of damaged files the musician may have mended some since.
+    if let Some(models) = known.get(&key).and_then(Weak::upgrade).filter(|models| models.faults().next().is_none()) {
         return Ok(models);
     }
     let models = Models::load(runtime, &folder).map_err(|e| sentence(&e))?;

@@ -49,8 +49,8 @@ pub(super) struct SynthWorker {
     renderer: Option<Box<dyn Renderer>>,
     activations_tried: u64,
     settings_seen: Option<u64>,
-    /// Whether it was ready when the status was said last.
-    said: Option<bool>,
+    /// Whether it was ready when the status was said last, and the warning that stood.
+    said: Option<(bool, Option<String>)>,
     live: bool,
     cast: Option<Cast>,
     /// Epoch and index that continue the stream as it is.
@@ -102,11 +102,14 @@ impl SynthWorker {
             Some(loaded) => Ok(Arc::clone(loaded)),
             None => (self.loader)().map(Arc::new),
         };
+        if let Ok(loaded) = &loaded {
+            // Without a synthesizer the arranger's networks still give out notes, to the host as MIDI.
+            *self.shared.loaded.lock() = Some(Arc::clone(loaded));
+        }
         match loaded.and_then(|loaded| (loaded.renderer)().map(|renderer| (loaded, renderer))) {
             Ok((loaded, renderer)) => {
                 log::debug!("Models loaded in {:.2} s.", begun.elapsed().as_secs_f64());
                 telemetry.set_provider(&loaded.provider);
-                *self.shared.loaded.lock() = Some(Arc::clone(&loaded));
                 self.loaded = Some(loaded);
                 self.renderer = Some(renderer);
                 self.settings_seen = None;
@@ -140,14 +143,15 @@ impl SynthWorker {
         if self.live && self.table.complete() {
             self.shared.table_complete_for.store(generation, Ordering::Release);
         }
-        let warning = cast.warning.clone();
+        let warning = cast.warning.clone().or_else(|| self.shared.arranged_instead.lock().clone());
         let ready = !self.live || self.table.playable();
         let telemetry = &self.shared.telemetry;
         telemetry.ready.store(ready, Ordering::Release);
         telemetry.progress.store(if self.live { self.table.progress() } else { 1.0 }, Ordering::Relaxed);
         // Said once per change: a warning of something that happened since must stay readable.
-        if self.said != Some(ready) {
-            self.said = Some(ready);
+        let say = Some((ready, warning.clone()));
+        if self.said != say {
+            self.said = say;
             match warning {
                 Some(sentence) => telemetry.set_status(StatusKind::Warning, sentence),
                 None if ready => telemetry.set_status(StatusKind::Ready, "Ready."),

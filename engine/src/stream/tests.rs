@@ -3,6 +3,7 @@
 use super::loading::{Loaded, Loader, Renderer, SEGMENT_SAMPLES, SingleNote};
 use super::message::SegmentJob;
 use super::*;
+use crate::inference::{Models, Runtime};
 use crate::synth::{Catalogue, PartAudio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -365,4 +366,41 @@ fn catalogue() -> Catalogue {
         std::fs::read_to_string(path).unwrap()
     });
     Catalogue::parse(&TEXT).unwrap()
+}
+
+#[test]
+fn that_an_ensembles_model_is_missing_stays_in_the_status_while_others_play() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models"));
+    std::fs::copy(models.join("manifest.toml"), folder.path().join("manifest.toml")).unwrap();
+    std::fs::create_dir(folder.path().join("arranger")).unwrap();
+    let quartet = "arranger/quartet_online.onnx";
+    std::fs::copy(models.join(quartet), folder.path().join(quartet)).unwrap();
+    let models = Models::load(Runtime::load(None).unwrap(), folder.path()).unwrap();
+    let mut engine = Engine::start_with(Box::new(move || {
+        Ok(Loaded {
+            catalogue: catalogue(),
+            models: Some(Arc::clone(&models)),
+            provider: "impulses".into(),
+            renderer: Box::new(|| Ok(Box::new(Impulses(Arc::default())))),
+        })
+    }));
+    engine.control.set_ensemble("chip-trio");
+    engine.audio.configure(48_000.0, 256);
+    let block = |engine: &mut Engine| {
+        engine.audio.process(1);
+        engine.telemetry.ready()
+    };
+    wait_until("the instant voices", || block(&mut engine));
+    let shown = |engine: &Engine| engine.telemetry.status();
+    let told = |status: &Status| status.kind == StatusKind::Warning && status.sentence.contains("by range alone");
+    wait_until("the warning", || told(&shown(&engine)));
+    // Time enough for whoever would say something else.
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(told(&shown(&engine)) && shown(&engine).sentence.contains("game_research_online.onnx"));
+    engine.control.set_ensemble("string-quartet");
+    wait_until("another ensemble", || {
+        block(&mut engine);
+        shown(&engine).kind == StatusKind::Ready
+    });
 }

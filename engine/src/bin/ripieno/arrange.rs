@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ripieno_engine::arranger::{Arranger, Ensemble, Hints, Method, PieceNote, WholePiece, performance};
+use ripieno_engine::arranger::{Arranger, Ensemble, Hints, Instead, Method, PieceNote, WholePiece, performance};
 use ripieno_engine::draw::{self, DrawnPart};
 use ripieno_engine::inference::Models;
 use ripieno_engine::score::{Note, PartNotes, Playback, Score, Track};
@@ -84,9 +84,9 @@ fn as_played(
     models: Option<&Models>,
     hints: &EntryHints,
 ) -> Vec<Option<usize>> {
-    let (mut arranger, missed) = Arranger::or_by_range(ensemble, method, models);
-    if let Some(error) = missed {
-        eprintln!("note: notes were given out by range alone: {error}");
+    let (mut arranger, instead) = Arranger::or_by_range(ensemble, method, models);
+    if let Some(instead) = instead {
+        eprintln!("note: {instead}");
     }
     let given = performance::give_out(piece, &mut arranger, |arranger, beat| arranger.set_hints(&hints.at(beat)));
     if let Some(fault) = arranger.take_fault() {
@@ -105,10 +105,13 @@ fn whole(
     let mut arranger = match WholePiece::new(ensemble, models) {
         Ok(arranger) => arranger,
         Err(error) => {
-            eprintln!("note: {error}");
+            eprintln!("note: {}", Instead::ByRange(error));
             return Ok(as_played(piece, ensemble, Some(Method::ByRange), None, hints));
         }
     };
+    if let Some(instead) = arranger.stands_in() {
+        eprintln!("note: {instead}");
+    }
     let beat = |seconds: f64| piece.tempo.beat_at(seconds);
     let notes: Vec<PieceNote> = piece
         .notes

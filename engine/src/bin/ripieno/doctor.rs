@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ripieno_engine::arranger::{Arranger, Ensemble};
+use ripieno_engine::arranger::{Arranger, ArrangerError, Ensemble, Instead};
 use ripieno_engine::inference::{Models, Runtime, locations};
 use ripieno_engine::synth::Synthesizer;
 
@@ -21,10 +21,13 @@ pub fn run() -> Result<(), Failure> {
     if let (Some(runtime), Some(folder)) = (runtime, folder) {
         let models = told("manifest", &mut faults, || {
             let models = Models::load(runtime, &folder)?;
-            let count = models.manifest().models.len();
-            Ok((models, format!("{count} models, each the file that it names")))
+            let whole = models.manifest().models.len() - models.faults().count();
+            Ok((models, format!("{whole} models, each the file that it names")))
         });
         if let Some(models) = models {
+            for fault in models.faults() {
+                wrong("manifest", fault, &mut faults);
+            }
             try_out(&models, &mut faults);
         }
     }
@@ -39,19 +42,31 @@ pub fn run() -> Result<(), Failure> {
 
 /// Opens what a performance opens.
 fn try_out(models: &Arc<Models>, faults: &mut usize) {
-    for model in &models.manifest().models {
+    for model in models.manifest().models.iter().filter(|model| models.fault(&model.name).is_none()) {
         println!("  {:<15}{} parameters, {}", model.name, model.parameters, model.licence);
     }
     told("synthesizer", faults, || {
         let synth = Synthesizer::new(models, 1)?;
         Ok(((), format!("{} performances", synth.catalogue().performances().len())))
     });
-    told("arranger", faults, || {
-        for ensemble in Ensemble::all() {
-            Arranger::new(ensemble, Some(models))?;
+    let mut as_asked = 0;
+    for ensemble in Ensemble::all() {
+        match Arranger::or_by_range(ensemble, None, Some(models)).1 {
+            None => as_asked += 1,
+            // Models for research may be left out of an installation.
+            Some(Instead::ByRange(reason @ ArrangerError::ModelMissing { .. })) => {
+                println!("{:<17}note: {reason}", "arranger");
+            }
+            Some(instead) => wrong("arranger", &format!("{}: {instead}", ensemble.name), faults),
         }
-        Ok(((), format!("{} ensembles", Ensemble::all().len())))
-    });
+    }
+    println!("{:<17}{as_asked} ensembles as they ask", "arranger");
+}
+
+/// Prints what is wrong and counts it.
+fn wrong(name: &str, fault: &dyn std::fmt::Display, faults: &mut usize) {
+    println!("{name:<17}WRONG: {fault}");
+    *faults += 1;
 }
 
 /// Prints what was found, or what is wrong, and counts the latter.
@@ -62,8 +77,7 @@ fn told<T>(name: &str, faults: &mut usize, look: impl FnOnce() -> Result<(T, Str
             Some(found)
         }
         Err(error) => {
-            println!("{name:<17}WRONG: {error}");
-            *faults += 1;
+            wrong(name, &error, faults);
             None
         }
     }

@@ -15,10 +15,10 @@ DETACHED = 0.6
 """of its written length that a detached note sounds"""
 
 
-def files_of(kind: Kind, root: Path) -> dict[str, Path]:
-    """Every MIDI file of the kind's collections under `root`, by its name inside its archive, sorted."""
+def files_of(folders: tuple[str, ...], root: Path) -> dict[str, Path]:
+    """Every MIDI file of the collections under `root`, by its name inside its archive, sorted."""
     found = {}
-    for folder in kind.folders:
+    for folder in folders:
         # The deepest folder of the name: an archive may have been unpacked into a folder called like its own.
         places = sorted((p for p in root.rglob(folder) if p.is_dir()), key=lambda p: len(p.parts))
         if root.name == folder:
@@ -35,7 +35,7 @@ def read_all(kind: Kind, root: Path) -> dict[str, Piece]:
     """Every file that passes the kind's filter; of MusicNet the 57 string quartets, which splits/quartet.csv names."""
     quartets = set(splits.read(kind)) if kind.name == "quartet" else set()
     pieces = {}
-    for name, path in files_of(kind, root).items():
+    for name, path in files_of(kind.folders, root).items():
         if name.startswith("musicnet/") and name not in quartets:
             continue
         try:

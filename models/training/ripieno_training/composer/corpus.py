@@ -1,0 +1,118 @@
+"""The collections as arrays of note events, read once from the MIDI files and kept in one .npz."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import symusic
+from tqdm import tqdm
+
+from ..arranger.corpus import files_of
+from ..arranger.kinds import Piece
+from ..arranger.splits import LEFT_OUT, SPLITS, content, same_piece, work
+from . import vocabulary as v
+
+FOLDERS = ("polish", "haupt", "osq", "musicnet")
+"""Orchestras and chamber music, CC0 and CC BY, as their archives' folders are called."""
+FEWEST_NOTES = 50
+LISTED = Path(__file__).with_name("splits") / "orchestra.csv"
+SONGS = "orchestra.npz"
+
+
+@dataclass(frozen=True)
+class Song:
+    """A file's notes: onset, pitch, duration in ticks and General MIDI program, int64 [notes, 4], sorted."""
+
+    name: str
+    notes: np.ndarray
+
+
+def read_song(path: Path, name: str) -> Song:
+    """Reads a MIDI file; drums are left out."""
+    score = symusic.Score(path)
+    unit = v.resolution() / score.ticks_per_quarter
+    rows = [
+        (round(note.time * unit), note.pitch, round(note.duration * unit), track.program)
+        for track in score.tracks
+        if not track.is_drum
+        for note in track.notes
+    ]
+    notes = np.unique(np.array(rows, np.int64).reshape(-1, 4), axis=0)
+    return Song(name, notes[v.instrument_codes()[notes[:, 3]] > 0])
+
+
+def read_all(root: Path) -> list[Song]:
+    """Every song of the collections under `root` with at least FEWEST_NOTES notes, by its name in the list."""
+    songs = [read_song(path, name) for name, path in tqdm(files_of(FOLDERS, root).items(), desc="reading")]
+    return [song for song in songs if len(song.notes) >= FEWEST_NOTES]
+
+
+def load(root: Path, cache: Path | None) -> list[Song]:
+    """read_all, or what it gave last time."""
+    if cache and (cache / SONGS).exists():
+        with np.load(cache / SONGS) as held:
+            ends = np.cumsum(held["counts"])[:-1]
+            return [Song(*pair) for pair in zip(held["names"].tolist(), np.split(held["notes"], ends), strict=True)]
+    songs = read_all(root)
+    if cache:
+        cache.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(
+            cache / SONGS, notes=np.concatenate([s.notes for s in songs]), counts=[len(s.notes) for s in songs],
+            names=[s.name for s in songs],
+        )  # fmt: skip
+    return songs
+
+
+def group(name: str) -> str:
+    """What a work's movements have in common."""
+    short, file = name.split("/", 1)
+    return f"{short}/{'--'.join(file.split('--')[:2])}" if short == "polish" else work(name)
+
+
+def divide(songs: list[Song], seed: int = 20261121, share: float = 0.06) -> dict[str, str]:
+    """Split of each song: seeded, works whole, and files that share music, in whatever key, together."""
+    pieces = [Piece(s.name, s.notes[:, 0], s.notes[:, 1], s.notes[:, 3], s.notes[:, 0] + s.notes[:, 2]) for s in songs]
+    leader = same_piece(pieces)
+    home = list(range(len(songs)))
+
+    def root(i: int) -> int:
+        while home[i] != i:
+            home[i] = home[home[i]]
+            i = home[i]
+        return i
+
+    first: dict[str, int] = {}
+    for i, song in enumerate(songs):
+        for other in (leader[i], first.setdefault(group(song.name), i)):
+            a, b = sorted((root(i), root(other)))
+            home[b] = a
+    groups = sorted({root(i) for i in range(len(songs))})
+    order = np.random.default_rng(seed).permutation(len(groups))
+    count = round(share * len(groups))
+    chosen = {groups[i]: "test" for i in order[:count]} | {groups[i]: "valid" for i in order[count : 2 * count]}
+    # A work as large as a collection would leave little to train.
+    sizes = np.bincount([root(i) for i in range(len(songs))], minlength=len(songs))
+    split = {s.name: chosen.get(root(i), "train") if sizes[root(i)] <= 40 else "train" for i, s in enumerate(songs)}
+    seen: set[bytes] = set()
+    for song, piece in zip(songs, pieces, strict=True):
+        split[song.name] = LEFT_OUT if content(piece) in seen else split[song.name]
+        seen.add(content(piece))
+    return split
+
+
+def write_split(split: dict[str, str]) -> None:
+    """splits/orchestra.csv: every file that does not train."""
+    with open(LISTED, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("file", "split"))
+        rows.writerows((name, split[name]) for name in sorted(split) if split[name] != "train")
+
+
+def part(songs: list[Song], split: str) -> list[Song]:
+    """The songs of one split; a file that the list does not name trains."""
+    if split not in SPLITS:
+        raise ValueError(f"{split} is none of {SPLITS}")
+    with open(LISTED, newline="", encoding="utf-8") as file:
+        listed = {row["file"]: row["split"] for row in csv.DictReader(file)}
+    return [song for song in songs if listed.get(song.name, "train") == split]

@@ -1,0 +1,200 @@
+"""Writes the ONNX files, their manifest entries, and the golden values the engine is held to."""
+
+import copy
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from ..export import SMALLEST, halve, tensor
+from ..manifest import write_model_entry
+from . import vocabulary as v
+from .corpus import Song, part
+from .data import first_windows, sequence
+from .evaluation import held_out
+from .graph import OPSET, network
+from .model import Composer, Dependent, parameters
+from .training import load_best
+
+LICENCE = "CC-BY-4.0"
+NAMES = {"small": "composer_small", "base": "composer_base"}
+"""Names of ours in the manifest; the paper's keep their recipe's."""
+GOLDEN_EVENTS, GOLDEN_CHECKED = 64, 8
+FREE = "haupt/"
+"""Golden values show notes: of a collection that is CC0."""
+TOLERANCE = 1e-4
+
+
+class Called(nn.Module):
+    """The heads with `hidden` as the network's graph gives it."""
+
+    def __init__(self, heads: nn.Module) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, hidden: Tensor, event: Tensor | None = None) -> tuple[Tensor, ...]:
+        last = hidden[:, -2:].long()
+        event = torch.zeros(1, 6, dtype=torch.int64) if event is None else event
+        logits = self.heads(hidden[:, :-2], last, event)
+        return tuple(logits[v.FIELDS.index(name)] for name in self.heads.order)
+
+
+def lines(model: Composer) -> tuple[tuple[list, list], tuple[list, list]]:
+    """The manifest's lines of the network's inputs and outputs, and of the heads'."""
+    width, heads, window = (model.config[name] for name in ("width", "heads", "window"))
+    cache = [1, heads, window, width // heads]
+    both = [(f"{kind}_{i}", kind) for i in range(model.config["layers"]) for kind in ("key", "value")]
+    event = tensor("event", [1, "events", 6], "i64", f"codes of {', '.join(v.FIELDS)}")
+    hidden = tensor("hidden", [1, "events", width + 2], "f32", "what the heads read; beat and position codes last")
+    lengths = [
+        tensor("seqlens_k", [1], "i32", "events in all, less one"),
+        tensor("total_sequence_length", [1], "i32", "events in all"),
+    ]
+    past, present = (
+        [tensor(f"{when}_{n}", cache, "f32", f"{k}s so far") for n, k in both] for when in ("past", "present")
+    )
+    given = [
+        tensor("event", [1, 6], "i64", "the event to come, its fields in the outputs' order, 0 where not yet known")
+    ]
+    sizes = v.sizes()
+    logits = [tensor(n, [1, sizes[v.FIELDS.index(n)]], "f32", f"logit of each code of {n}") for n in model.heads.order]
+    return (
+        ([event, *past, *lengths], [hidden, *present]),
+        ([{**hidden, "shape": [1, width + 2]}, *(given if isinstance(model.heads, Dependent) else [])], logits),
+    )
+
+
+def write_heads(model: Composer, file: Path) -> None:
+    """The heads as ONNX."""
+    _, (inputs, outputs) = lines(model)
+    example = torch.zeros(1, model.config["width"] + 2), torch.zeros(1, 6, dtype=torch.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Called(model.heads).eval(), example[: len(inputs)], str(file), opset_version=OPSET, dynamo=False,
+            input_names=[line["name"] for line in inputs], output_names=[line["name"] for line in outputs],
+        )  # fmt: skip
+    graph = onnx.load(str(file))
+    halve(graph)
+    onnx.save(graph, str(file))
+
+
+class Runner:
+    """The exported files as the engine runs them."""
+
+    def __init__(self, file: Path, heads: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.network, self.heads = (
+            onnxruntime.InferenceSession(str(f), options, providers=["CPUExecutionProvider"]) for f in (file, heads)
+        )
+        self.cache = {
+            line.name: np.zeros(line.shape, np.float32)
+            for line in self.network.get_inputs()
+            if line.name.startswith("past")
+        }
+
+    def hidden(self, events: np.ndarray, before: int) -> np.ndarray:
+        """events [S, 6] after `before` others -> [S, width + 2]; remembers them."""
+        total = before + len(events)
+        lengths = {"seqlens_k": np.array([total - 1], np.int32), "total_sequence_length": np.array([total], np.int32)}
+        out = self.network.run(None, {"event": events[None], **lengths, **self.cache})
+        names = [line.name.replace("present", "past") for line in self.network.get_outputs()[1:]]
+        self.cache = dict(zip(names, out[1:], strict=True))
+        return out[0][0]
+
+    def logits(self, hidden: np.ndarray, event: np.ndarray) -> list[np.ndarray]:
+        """Logits of each field, in the order of FIELDS."""
+        feeds = {"hidden": hidden[None]}
+        if len(self.heads.get_inputs()) > 1:
+            feeds["event"] = event[None]
+        names = [line.name for line in self.heads.get_outputs()]
+        found = dict(zip(names, self.heads.run(None, feeds), strict=True))
+        return [found[name][0] for name in v.FIELDS]
+
+
+def halved(model: Composer) -> Composer:
+    """A copy whose weights are what the exported files keep of them."""
+    model = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        for weight in [*model.parameters(), *model.buffers()]:
+            if weight.is_floating_point() and weight.numel() >= SMALLEST:
+                weight.copy_(weight.half().float())
+    return model
+
+
+@torch.no_grad()
+def expected(model: Composer, events: np.ndarray) -> list[np.ndarray]:
+    """The network's logits [events - 1, size] of each field of every event but the first, in fp32, without a cache."""
+    return [logits[0].numpy() for logits in model(torch.from_numpy(events)[None])]
+
+
+def check(model: Composer, runner: Runner, events: np.ndarray) -> float:
+    """Largest difference of the files' logits, first half at once and the rest event by event, from the network's."""
+    half = len(events) // 2
+    hidden = np.concatenate(
+        [runner.hidden(events[:half], 0)] + [runner.hidden(events[i : i + 1], i) for i in range(half, len(events) - 1)]
+    )
+    truth, worst = expected(model, events), 0.0
+    for i in range(len(events) - 1):
+        found = runner.logits(hidden[i], events[i + 1])
+        worst = max(worst, *(float(np.abs(a - b[i]).max()) for a, b in zip(found, truth, strict=True)))
+    return worst
+
+
+def golden(model: Composer, name: str, song: Song) -> dict:
+    """A song's first events and the logits of the last of them."""
+    events = sequence(song.notes, GOLDEN_EVENTS, 0, 0)
+    logits = expected(model, events)
+    return {
+        "made_by": "python -m ripieno_training.composer export",
+        "model": name,
+        "song": song.name,
+        "events": events.tolist(),
+        "first": len(events) - GOLDEN_CHECKED,
+        "logits": {
+            field: np.round(x[-GOLDEN_CHECKED:].astype(np.float64), 5).tolist()
+            for field, x in zip(v.FIELDS, logits, strict=True)
+        },
+    }
+
+
+def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> dict:
+    """Writes everything; returns the figures of the manifest."""
+    model, state = load_best(checkpoint)
+    model = halved(model)
+    config = state["config"]
+    name = NAMES.get(config["model"], config["model"])
+    file, heads = (models / "composer" / f"{stem}.onnx" for stem in (name, f"{name}_heads"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    graph = network(model)
+    halve(graph)
+    onnx.save(graph, str(file))
+    write_heads(model, heads)
+    test = part(songs, "test")
+    runner = Runner(file, heads)
+    worst = check(model, runner, first_windows(test[:1], 256)[0])
+    if worst > TOLERANCE:
+        raise RuntimeError(f"{name}: the files differ from the network by {worst}")
+    figures = {f"test_{key}": value for key, value in held_out(model, test).items()}
+    figures |= {
+        "valid_nll": state["score"],
+        "training_steps": min(state["log"], key=lambda line: line["nll"])["step"],
+        "training_minutes": round(state["seconds"] / 60, 1),
+    }
+    made_by = f"python -m ripieno_training.composer train --model {config['model']}"
+    made_by += " && python -m ripieno_training.composer export"
+    for stem, path, module, (inputs, outputs), own in zip(
+        (name, f"{name}_heads"), (file, heads), (model, model.heads), lines(model), (figures, {}), strict=True
+    ):
+        count = parameters(module) - (parameters(model.heads) if module is model else 0)
+        write_model_entry(stem, path, LICENCE, made_by, count, inputs, outputs, own, models / "manifest.toml")
+    folder.mkdir(parents=True, exist_ok=True)
+    song = next(s for split in ("test", "valid") for s in part(songs, split) if s.name.startswith(FREE))
+    (folder / f"{name}.json").write_text(json.dumps(golden(model, name, song), separators=(",", ":")) + "\n")
+    return figures | {"largest_difference": worst}

@@ -1,0 +1,116 @@
+"""The composer's encoding, networks and exported graphs."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from ripieno_training.composer import exporting, fixtures  # noqa: E402
+from ripieno_training.composer import vocabulary as v  # noqa: E402
+from ripieno_training.composer.data import padded, sequence  # noqa: E402
+from ripieno_training.composer.encoding import decode, encode_notes, song  # noqa: E402
+from ripieno_training.composer.graph import network  # noqa: E402
+from ripieno_training.composer.model import Composer, losses, parameters  # noqa: E402
+from ripieno_training.composer.training import recipe  # noqa: E402
+
+TINY = {"layers": 2, "width": 32, "heads": 2, "window": 96}
+
+
+def build(model: str) -> Composer:
+    torch.manual_seed(3)
+    return Composer(recipe(model, TINY)).eval()
+
+
+def events(count: int = 60, seed: int = 0) -> np.ndarray:
+    return song(encode_notes(fixtures.notes_by_lot(np.random.default_rng(seed), count)))
+
+
+def test_the_paper_s_network_has_its_size():
+    assert parameters(Composer(recipe("mmt", {}))) == 19_944_950
+    assert v.sizes() == (5, 257, 13, 129, 33, 65)
+
+
+def test_durations_and_programs_as_the_paper_s():
+    codes, held = v.duration_codes(), v.tables()["durations"]
+    for ticks, becomes in {0: 1, 13: 12, 17: 16, 27: 24, 54: 48, 289: 384, 384: 384}.items():
+        assert held[codes[ticks] - 1] == becomes
+    assert (v.instrument_codes() == 0).sum() == 24
+    assert len(v.programs()) == 64
+
+
+def test_notes_come_back_as_they_were():
+    rng = np.random.default_rng(5)
+    programs = np.array(v.programs())
+    columns = rng.integers(0, 3000, 90), rng.integers(0, 128, 90), rng.choice(v.tables()["durations"], 90)
+    notes = np.stack([*columns, rng.choice(programs[:4], 90)], 1)
+    back = decode(song(encode_notes(notes)))
+    assert {tuple(row) for row in back} == {tuple(row) for row in notes}
+
+
+def test_the_engine_s_golden_values_are_ours(tmp_path):
+    fixtures.write_golden(tmp_path / "encoding.json")
+    kept = exporting.Path(__file__).parents[3] / "tests" / "golden" / "composer" / "encoding.json"
+    assert json.loads((tmp_path / "encoding.json").read_text()) == json.loads(kept.read_text())
+
+
+def test_a_sequence_fits_and_names_the_instruments_of_its_notes():
+    notes = fixtures.notes_by_lot(np.random.default_rng(1), 400)
+    notes = notes[np.argsort(notes[:, 0])]
+    cut = sequence(notes, 96, 10, 2)
+    assert len(cut) == 96
+    kinds = cut[:, v.TYPE]
+    assert set(cut[kinds == v.NOTE, v.INSTRUMENT]) == set(cut[kinds == v.INSTRUMENTS, v.INSTRUMENT])
+    assert kinds[-1] == v.NOTE
+    assert sequence(notes, 4000, 0, 0)[-1, v.TYPE] == v.END
+
+
+@pytest.mark.parametrize("model", ["small", "mmt_small"])
+def test_no_event_sees_a_later_one_and_no_field_itself(model):
+    network, first = build(model), torch.from_numpy(events(150)[:90])[None]
+    changed = first.clone()
+    changed[0, 40:, v.PITCH] = 1 + (changed[0, 40:, v.PITCH] + 5) % 128
+    with torch.no_grad():
+        a, b = network(first), network(changed)
+    for field, (x, y) in enumerate(zip(a, b, strict=True)):
+        # Of event 40 itself, whose pitch changed, only what is sampled after its pitch may differ.
+        same = 40 if model == "small" and field == v.DURATION else 41
+        torch.testing.assert_close(x[0, : same - 1], y[0, : same - 1])
+    assert not torch.allclose(a[v.PITCH][0, 40:], b[v.PITCH][0, 40:])
+
+
+def test_padding_counts_for_nothing():
+    network = build("small")
+    one, two = events(20), events(50, seed=2)
+    alone = losses(network, *(torch.from_numpy(x) for x in padded([one])))
+    beside = losses(network, *(torch.from_numpy(x) for x in padded([one, two])))
+    other = losses(network, *(torch.from_numpy(x) for x in padded([two])))
+    torch.testing.assert_close(alone + other, beside, rtol=1e-4, atol=1e-3)
+
+
+def test_impossible_beats_and_positions_are_never_likely():
+    network, whole = build("small"), torch.from_numpy(events())[None]
+    logits = network(whole)
+    for i in np.flatnonzero(whole[0, 1:, v.TYPE] == v.NOTE):
+        before, target = whole[0, i], whole[0, i + 1]
+        beats = logits[v.BEAT][0, i].softmax(-1)
+        assert beats[: max(1, int(before[v.BEAT]))].sum() < 1e-6
+        if target[v.BEAT] == before[v.BEAT]:
+            assert logits[v.POSITION][0, i].softmax(-1)[: int(before[v.POSITION])].sum() < 1e-6
+
+
+@pytest.mark.parametrize("model", ["small", "mmt_small"])
+def test_the_exported_graphs_are_the_network(model, tmp_path):
+    pytest.importorskip("onnxruntime")
+    composer = exporting.halved(build(model))
+    onnx.save(network(composer), str(tmp_path / "net.onnx"))
+    exporting.write_heads(composer, tmp_path / "heads.onnx")
+    runner = exporting.Runner(tmp_path / "net.onnx", tmp_path / "heads.onnx")
+    assert exporting.check(composer, runner, events(150)[:90]) < 1e-4
+    # Going back: other events in the place of some that were seen.
+    other = events(150, seed=4)[:50]
+    hidden = runner.hidden(other, 0)
+    again = np.concatenate([hidden[:20], runner.hidden(other[20:35], 20), runner.hidden(other[35:], 35)])
+    np.testing.assert_allclose(again, hidden, atol=2e-4)

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use ripieno_engine::score::{Note, PartNotes, Playback, Score, midi};
+use ripieno_engine::score::{
+    Control, Key, Meter, Note, PartNotes, Playback, Score, Tempo, TickNote, Track, midi, musicxml,
+};
 
 fn asset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets").join(name)
@@ -123,6 +125,132 @@ fn with_a_damaged_model_the_doctor_names_it_and_the_others_arrange() {
         assert!(arranged.status.success() && output.is_file(), "{said}");
         assert_eq!(said.contains("by range alone") && said.contains("game_research_online.onnx"), by_range, "{said}");
     }
+}
+
+/// A keyboard's piece of four voices in thirty-two chords, with drums, signs and a pedal.
+fn keyboard_piece() -> Score {
+    let note = |onset, pitch| TickNote { onset, pitch, duration: 20, velocity: 80 };
+    let chords = (0..32u64).flat_map(|i| [48, 55, 64, 88].map(|key| note(24 * i, key + (i % 5) as u8)));
+    let pedal = [(24, 127), (48, 0)].map(|(tick, value)| Control { tick, number: 64, value });
+    let keys = Track {
+        name: "Keys".into(),
+        channel: Some(0),
+        notes: chords.collect(),
+        controls: pedal.to_vec(),
+        ..Track::default()
+    };
+    let beats = (0..32).map(|i| note(24 * i, 36)).collect();
+    let drums = Track { name: "Kit".into(), drums: true, channel: Some(9), notes: beats, ..Track::default() };
+    let mut piece = Score {
+        title: "Air".into(),
+        resolution: 24,
+        tempi: vec![Tempo { tick: 0, per_minute: 90.0 }, Tempo { tick: 240, per_minute: 60.0 }],
+        meters: vec![Meter { tick: 0, numerator: 3, denominator: 4 }],
+        keys: vec![Key { tick: 0, fifths: 2, minor: false }],
+        tracks: vec![keys, drums],
+        notices: Vec::new(),
+    };
+    piece.sort();
+    piece
+}
+
+/// Pitches, onsets and durations in quarter notes.
+fn music(track: &Track, score: &Score) -> Vec<(u8, f64, f64)> {
+    track.notes.iter().map(|n| (n.pitch, score.beats(n.onset), score.beats(n.duration))).collect()
+}
+
+#[test]
+fn scores_of_every_kind_are_arranged_with_their_signs_and_their_drums() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let piece = keyboard_piece();
+    piece.write(Path::new(&at("in.mid"))).unwrap();
+    piece.write(Path::new(&at("in.musicxml"))).unwrap();
+    for (input, output) in
+        [("in.mid", "a.mid"), ("in.mid", "a.musicxml"), ("in.musicxml", "b.mxl"), ("in.musicxml", "b.mid")]
+    {
+        let arguments =
+            ["arrange", &at(input), "--ensemble", "string-quartet", "--method", "closest-mono", "-o", &at(output)];
+        let done = ripieno(&arguments, &[("RIPIENO_MODELS", "/nowhere")]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let arranged = Score::read(Path::new(&at(output))).unwrap();
+        let tracks: Vec<(&str, u8)> = arranged.tracks.iter().map(|t| (t.name.as_str(), t.program)).collect();
+        let names = [("Violin 1", 40), ("Violin 2", 40), ("Viola", 41), ("Cello", 42), ("Kit", 0)];
+        assert_eq!(tracks, names, "{input} to {output}");
+        let mut given: Vec<_> = arranged.tracks[..4].iter().flat_map(|track| music(track, &arranged)).collect();
+        given.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        assert_eq!(given, music(&piece.tracks[0], &piece), "{input} to {output}");
+        assert_eq!(music(&arranged.tracks[4], &arranged), music(&piece.tracks[1], &piece));
+        assert!(arranged.tracks[4].drums);
+        let tempi: Vec<_> = arranged.tempi.iter().map(|t| (arranged.beats(t.tick), t.per_minute.round())).collect();
+        assert_eq!(tempi, [(0.0, 90.0), (10.0, 60.0)], "{input} to {output}");
+        assert_eq!((arranged.meters[0].numerator, arranged.keys[0].fifths), (3, 2), "{input} to {output}");
+        let pedal: Vec<(f64, u8)> =
+            arranged.tracks[0].controls.iter().map(|c| (arranged.beats(c.tick), c.value)).collect();
+        // MusicXML has no controllers.
+        let expected: &[(f64, u8)] = if output == "a.mid" { &[(1.0, 127), (2.0, 0)] } else { &[] };
+        assert_eq!(pedal, expected, "{input} to {output}");
+    }
+}
+
+/// Four parts with names of their own, each in its own octave.
+fn parted_piece() -> Score {
+    let piece = keyboard_piece();
+    let of = |part: usize, name: &str, program| Track {
+        name: name.into(),
+        program,
+        notes: piece.tracks[0].notes.iter().skip(3 - part).step_by(4).copied().collect(),
+        ..Track::default()
+    };
+    let parts = [("1st Violin", 40), ("Violino II", 40), ("Viola", 41), ("Violoncello", 42)];
+    let tracks = (0..4).map(|part| of(part, parts[part].0, parts[part].1)).collect();
+    Score { tracks, ..piece }
+}
+
+#[test]
+fn every_kind_of_score_is_evaluated_alike() {
+    let piece = parted_piece();
+    for ending in ["mid", "musicxml", "xml", "mxl", "abc", "json"] {
+        let folder = tempfile::tempdir().unwrap();
+        piece.write(&folder.path().join(format!("piece.{ending}"))).unwrap();
+        let data = folder.path().to_str().unwrap();
+        let arguments = ["evaluate", "arranger", "--data", data, "--ensemble", "string-quartet", "--json", "--model"];
+        let done = ripieno(&[&arguments[..], &["zone", "--zones", "80,62,54"]].concat(), &[]);
+        assert!(done.status.success(), "{ending}: {}", String::from_utf8_lossy(&done.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!((report["pieces"].as_u64(), report["notes"].as_u64()), (Some(1), Some(128)), "{ending}");
+        // Every chord stays in its zones: 88 to 92, 64 to 68, 55 to 59, 48 to 52.
+        assert_eq!(report["correct"], report["notes"], "{ending}: {report:#}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_ends_no_command_in_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("piece.mid");
+    midi::write(&input, &parted_piece()).unwrap();
+    let (input, data) = (input.to_str().unwrap(), folder.path().to_str().unwrap());
+    let output = folder.path().join("again.musicxml");
+    let matrix: [&[&str]; 5] = [
+        &["evaluate", "arranger", "--data", data, "--ensemble", "string-quartet", "--model", "zone"],
+        &["arrange", input, "--ensemble", "string-quartet", "--method", "split", "-o", output.to_str().unwrap()],
+        &["metrics", input],
+        &["ensembles"],
+        &["doctor"],
+    ];
+    for arguments in matrix {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ripieno"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let done = child.wait_with_output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    assert!(musicxml::read(&folder.path().join("again.musicxml")).is_ok());
 }
 
 /// The first seconds of the demonstration piece, written to a folder.

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use ripieno_engine::arranger::{Arranger, Ensemble, Hints, Instead, Method, PieceNote, WholePiece, performance};
 use ripieno_engine::draw::{self, DrawnPart};
 use ripieno_engine::inference::Models;
-use ripieno_engine::score::{Note, PartNotes, Playback, Score, Track};
+use ripieno_engine::score::{Note, Playback, Score, ScoreError};
 use ripieno_engine::stream::MAX_PARTS;
 
+use crate::arranged::arranged;
 use crate::hints::EntryHints;
+use crate::output::{note, say};
 use crate::{Failure, ensembles};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// MIDI file.
+    /// Score: MIDI, MusicXML, ABC or MusPy's JSON, by the ending of its name.
     input: PathBuf,
     /// Who the notes are given out to: see `ripieno ensembles`; or a .toml file.
     #[arg(long)]
@@ -27,7 +29,7 @@ pub struct Arguments {
     /// Hear the whole piece before giving out its notes, with the network trained for that where there is one.
     #[arg(long)]
     offline: bool,
-    /// The separated parts, a MIDI file with one named track a part.
+    /// The separated parts, one named track or staff a part, as the ending of its name says; drums stay as they are.
     #[arg(short, long)]
     output: PathBuf,
     /// Picture of the parts: a piano roll.
@@ -43,7 +45,13 @@ fn method(text: &str) -> Result<Method, String> {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let ensemble = ensembles::named(&arguments.ensemble)?;
     let score = Score::read(&arguments.input)?;
-    let piece = Playback::read(&arguments.input)?;
+    for notice in &score.notices {
+        note!("{notice}");
+    }
+    let piece = Playback::of(&score);
+    if piece.notes.is_empty() {
+        return Err(ScoreError::NoNotes { path: arguments.input.clone(), but: ", only drums" }.into());
+    }
     let hints = match &arguments.hints {
         Some(file) => EntryHints::read(file, &ensemble)?,
         None => EntryHints::default(),
@@ -60,10 +68,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .collect();
     let lost = given.iter().filter(|part| part.is_none()).count();
     if lost > 0 {
-        eprintln!("note: {lost} notes were given to nobody: every part that could play them had yet to enter.");
+        note!("{lost} notes were given to nobody: every part that could play them had yet to enter.");
     }
-    written(&score, &piece, &ensemble, &parts).write(&arguments.output)?;
-    println!("{}", arguments.output.display());
+    arranged(&score, &piece, &given, &ensemble).write(&arguments.output)?;
+    say!("{}", arguments.output.display());
     if let Some(path) = &arguments.png {
         let drawn = |(part, notes)| {
             let part: &ripieno_engine::arranger::EnsemblePart = part;
@@ -71,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         let drawn: Vec<DrawnPart<'_>> = ensemble.parts.iter().zip(parts.iter().map(Vec::as_slice)).map(drawn).collect();
         draw::piano_roll(&drawn, piece.seconds(), path)?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }
@@ -86,11 +94,11 @@ fn as_played(
 ) -> Vec<Option<usize>> {
     let (mut arranger, instead) = Arranger::or_by_range(ensemble, method, models);
     if let Some(instead) = instead {
-        eprintln!("note: {instead}");
+        note!("{instead}");
     }
     let given = performance::give_out(piece, &mut arranger, |arranger, beat| arranger.set_hints(&hints.at(beat)));
     if let Some(fault) = arranger.take_fault() {
-        eprintln!("note: the arranger's network failed and notes were given out by range: {fault}");
+        note!("the arranger's network failed and notes were given out by range: {fault}");
     }
     given
 }
@@ -105,12 +113,12 @@ fn whole(
     let mut arranger = match WholePiece::new(ensemble, models) {
         Ok(arranger) => arranger,
         Err(error) => {
-            eprintln!("note: {}", Instead::ByRange(error));
+            note!("{}", Instead::ByRange(error));
             return Ok(as_played(piece, ensemble, Some(Method::ByRange), None, hints));
         }
     };
     if let Some(instead) = arranger.stands_in() {
-        eprintln!("note: {instead}");
+        note!("{instead}");
     }
     let beat = |seconds: f64| piece.tempo.beat_at(seconds);
     let notes: Vec<PieceNote> = piece
@@ -128,21 +136,4 @@ fn whole(
     let mut given = vec![None; notes.len()];
     order.into_iter().zip(parts).for_each(|(i, part)| given[i] = part);
     Ok(given)
-}
-
-/// The piece with its own tempi, meters, keys and drums, and the parts for its tracks.
-fn written(score: &Score, piece: &Playback, ensemble: &Ensemble, parts: &[Vec<Note>]) -> Score {
-    let named: Vec<PartNotes<'_>> = ensemble
-        .parts
-        .iter()
-        .zip(parts)
-        .map(|(part, notes)| PartNotes { name: &part.name, program: part.program, notes })
-        .collect();
-    let arranged = Score::of_parts(&named, &piece.tempo);
-    let mut all = Score { tracks: Vec::new(), ..score.clone() }.at_resolution(arranged.resolution);
-    all.tracks = arranged.tracks;
-    let drums = Score { tracks: score.tracks.iter().filter(|track| track.drums).cloned().collect(), ..score.clone() };
-    let named = |track: Track| Track { name: if track.name.is_empty() { "Drums".into() } else { track.name }, ..track };
-    all.tracks.extend(drums.at_resolution(arranged.resolution).tracks.into_iter().map(named));
-    all
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ripieno_engine::score::Score;
 
 use crate::Failure;
+use crate::output::{note, say};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -18,9 +19,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let score = Score::read(&arguments.input)?;
     for notice in &score.notices {
-        eprintln!("note: {notice}");
+        note!("{notice}");
     }
     score.write(&arguments.output)?;
-    println!("{}", arguments.output.display());
+    say!("{}", arguments.output.display());
     Ok(())
 }

@@ -7,6 +7,7 @@ use ripieno_engine::inference::{Models, Runtime, locations};
 use ripieno_engine::synth::Synthesizer;
 
 use crate::Failure;
+use crate::output::say;
 
 pub fn run() -> Result<(), Failure> {
     let mut faults = 0usize;
@@ -33,7 +34,7 @@ pub fn run() -> Result<(), Failure> {
     }
     match faults {
         0 => {
-            println!("Everything is in place.");
+            say!("Everything is in place.");
             Ok(())
         }
         _ => Err("not everything is in place; the lines above say what is wrong and what to do".into()),
@@ -43,7 +44,7 @@ pub fn run() -> Result<(), Failure> {
 /// Opens what a performance opens.
 fn try_out(models: &Arc<Models>, faults: &mut usize) {
     for model in models.manifest().models.iter().filter(|model| models.fault(&model.name).is_none()) {
-        println!("  {:<15}{} parameters, {}", model.name, model.parameters, model.licence);
+        say!("  {:<15}{} parameters, {}", model.name, model.parameters, model.licence);
     }
     told("synthesizer", faults, || {
         let synth = Synthesizer::new(models, 1)?;
@@ -55,17 +56,17 @@ fn try_out(models: &Arc<Models>, faults: &mut usize) {
             None => as_asked += 1,
             // Models for research may be left out of an installation.
             Some(Instead::ByRange(reason @ ArrangerError::ModelMissing { .. })) => {
-                println!("{:<17}note: {reason}", "arranger");
+                say!("{:<17}note: {reason}", "arranger");
             }
             Some(instead) => wrong("arranger", &format!("{}: {instead}", ensemble.name), faults),
         }
     }
-    println!("{:<17}{as_asked} ensembles as they ask", "arranger");
+    say!("{:<17}{as_asked} ensembles as they ask", "arranger");
 }
 
 /// Prints what is wrong and counts it.
 fn wrong(name: &str, fault: &dyn std::fmt::Display, faults: &mut usize) {
-    println!("{name:<17}WRONG: {fault}");
+    say!("{name:<17}WRONG: {fault}");
     *faults += 1;
 }
 
@@ -73,7 +74,7 @@ fn wrong(name: &str, fault: &dyn std::fmt::Display, faults: &mut usize) {
 fn told<T>(name: &str, faults: &mut usize, look: impl FnOnce() -> Result<(T, String), Failure>) -> Option<T> {
     match look() {
         Ok((found, text)) => {
-            println!("{name:<17}{text}");
+            say!("{name:<17}{text}");
             Some(found)
         }
         Err(error) => {

@@ -10,6 +10,7 @@ use ripieno_engine::draw::{self, DrawnPart};
 use ripieno_engine::score::{Format, Note};
 use serde_json::{Value, json};
 
+use crate::output::{note, say};
 use crate::{Failure, ensembles, list};
 
 #[derive(Subcommand)]
@@ -91,7 +92,7 @@ pub fn run(evaluation: &Evaluation) -> Result<(), Failure> {
     }
     let measures = tally.measures();
     if arguments.json {
-        println!("{:#}", report(&model, &ensemble, &tally, &measures, left_out));
+        say!("{:#}", report(&model, &ensemble, &tally, &measures, left_out));
     } else {
         print(&model, &ensemble, &tally, &measures, left_out);
     }
@@ -118,7 +119,7 @@ fn pieces(arguments: &Arguments, ensemble: &Ensemble) -> Result<(Vec<PartedPiece
                 pieces.push(piece);
             }
             Err(error) => {
-                eprintln!("note: {error}");
+                note!("{error}");
                 left_out += 1;
             }
         }
@@ -222,15 +223,15 @@ fn report(model: &str, ensemble: &Ensemble, tally: &Tally, measures: &Measures, 
 
 fn print(model: &str, ensemble: &Ensemble, tally: &Tally, measures: &Measures, left_out: usize) {
     let shown = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.2} %", share * 100.0));
-    println!("{model} on {} pieces of {} ({left_out} files left out)", tally.pieces, ensemble.name);
-    println!("accuracy           {} ({} of {} notes)", shown(measures.accuracy), measures.correct, measures.notes);
-    println!("balanced accuracy  {}", shown(measures.balanced));
-    println!("soundness          {}", shown(measures.soundness));
-    println!("completeness       {}", shown(measures.completeness));
-    println!("\nnotes of each part (row) by the part they were given (column)");
+    say!("{model} on {} pieces of {} ({left_out} files left out)", tally.pieces, ensemble.name);
+    say!("accuracy           {} ({} of {} notes)", shown(measures.accuracy), measures.correct, measures.notes);
+    say!("balanced accuracy  {}", shown(measures.balanced));
+    say!("soundness          {}", shown(measures.soundness));
+    say!("completeness       {}", shown(measures.completeness));
+    say!("\nnotes of each part (row) by the part they were given (column)");
     for (part, row) in ensemble.parts.iter().zip(&tally.confusion) {
         let cells: String = row.iter().map(|count| format!("{count:>9}")).collect();
-        println!("{:<16}{cells}", part.name);
+        say!("{:<16}{cells}", part.name);
     }
 }
 

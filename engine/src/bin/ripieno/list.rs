@@ -5,27 +5,28 @@ use ripieno_engine::inference::locations;
 use ripieno_engine::synth::Catalogue;
 
 use crate::Failure;
+use crate::output::{note, say};
 
 pub fn performances() -> Result<(), Failure> {
     let catalogue = Catalogue::load(&locations::find_models()?)?;
     for performance in catalogue.performances() {
-        println!("{:<24}{}", performance.id, performance.description);
-        println!("{:<24}players: {}; room: {}\n", "", performance.players.join(", "), performance.room);
+        say!("{:<24}{}", performance.id, performance.description);
+        say!("{:<24}players: {}; room: {}\n", "", performance.players.join(", "), performance.room);
     }
     Ok(())
 }
 
 pub fn ensembles() -> Result<(), Failure> {
-    println!("{:<24}every track of the file is a part of its own", "tracks");
+    say!("{:<24}every track of the file is a part of its own", "tracks");
     for ensemble in Ensemble::all() {
         let parts: Vec<&str> = ensemble.parts.iter().map(|part| part.name.as_str()).collect();
-        println!("{:<24}{}: {}", ensemble.id, ensemble.name, parts.join(", "));
+        say!("{:<24}{}: {}", ensemble.id, ensemble.name, parts.join(", "));
     }
     for fault in Ensemble::faults() {
-        eprintln!("note: {fault}");
+        note!("{fault}");
     }
     if let Some(folder) = ripieno_engine::arranger::user_folder() {
-        println!("\nYour own, one .toml file each, go to {}.", folder.display());
+        say!("\nYour own, one .toml file each, go to {}.", folder.display());
     }
     Ok(())
 }

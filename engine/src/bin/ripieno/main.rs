@@ -1,6 +1,7 @@
 //! `ripieno`: the command line.
 
 mod arrange;
+mod arranged;
 mod convert;
 mod doctor;
 mod ensembles;
@@ -8,6 +9,7 @@ mod evaluate;
 mod hints;
 mod list;
 mod metrics;
+mod output;
 mod render;
 mod report;
 mod wav;
@@ -33,7 +35,7 @@ enum Command {
     Convert(convert::Arguments),
     /// Measure scores: polyphony, entropy, scale and groove consistency and more, as MusPy defines them.
     Metrics(metrics::Arguments),
-    /// Separate a MIDI file into the parts of an ensemble, one named track each.
+    /// Separate a score into the parts of an ensemble, one named track each.
     Arrange(Box<arrange::Arguments>),
     /// Measure a model on files whose answer is known.
     #[command(subcommand)]
@@ -60,7 +62,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ripieno: {error}");
+            output::tell(format_args!("ripieno: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -6,6 +6,7 @@ use ripieno_engine::score::{Score, metrics};
 use serde_json::{Map, Value, json};
 
 use crate::Failure;
+use crate::output::say;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -21,22 +22,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let all = arguments.inputs.iter().map(|path| of(path)).collect::<Result<Vec<_>, _>>()?;
     if arguments.json {
         let object = |figures: Vec<Figure>| figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        println!(
-            "{:#}",
-            all.into_iter().map(object).collect::<Vec<Map<String, Value>>>().into_iter().collect::<Value>()
-        );
+        say!("{:#}", all.into_iter().map(object).collect::<Vec<Map<String, Value>>>().into_iter().collect::<Value>());
         return Ok(());
     }
     for figures in all {
         for (name, value) in figures {
             match value {
-                Value::Null => println!("{name:<28}-"),
-                Value::String(text) => println!("{name:<28}{text}"),
-                Value::Number(number) if number.is_f64() => println!("{name:<28}{:.6}", number.as_f64().unwrap_or(0.0)),
-                number => println!("{name:<28}{number}"),
+                Value::Null => say!("{name:<28}-"),
+                Value::String(text) => say!("{name:<28}{text}"),
+                Value::Number(number) if number.is_f64() => say!("{name:<28}{:.6}", number.as_f64().unwrap_or(0.0)),
+                number => say!("{name:<28}{number}"),
             }
         }
-        println!();
+        say!("");
     }
     Ok(())
 }

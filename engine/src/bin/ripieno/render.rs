@@ -13,6 +13,7 @@ use ripieno_engine::render::{Parts, RATES, RenderOptions, Rendering, render};
 use ripieno_engine::score::{PartNotes, Playback, Score, midi};
 use ripieno_engine::synth::{Guidance, MAX_PARTS, SAMPLE_RATE, StereoBuffer, Synthesizer};
 
+use crate::output::{note, say};
 use crate::{Failure, list, report, wav, whole};
 
 #[derive(clap::Args)]
@@ -96,7 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let rendering = perform(&score, &models, &mut synth, &options)?;
     for notice in &rendering.notices {
-        eprintln!("note: {notice}");
+        note!("{notice}");
     }
     write(arguments, &score, &rendering)
 }
@@ -165,12 +166,12 @@ fn perform(
 fn write(arguments: &Arguments, score: &Playback, rendering: &Rendering) -> Result<(), Failure> {
     let rate = rendering.rate;
     wav::write(&arguments.output, &rendering.mix, rate)?;
-    println!("{}", arguments.output.display());
+    say!("{}", arguments.output.display());
     for (i, stem) in rendering.stems.iter().enumerate() {
         if let Some(folder) = &arguments.stems {
             let path = folder.join(format!("{}-{}.wav", i + 1, plain(&stem.name)));
             wav::write(&path, &stem.audio, rate)?;
-            println!("{}", path.display());
+            say!("{}", path.display());
         }
     }
     if let Some(path) = &arguments.midi {
@@ -199,7 +200,7 @@ fn write(arguments: &Arguments, score: &Playback, rendering: &Rendering) -> Resu
 /// Writes one file and says so.
 fn put(path: &Path, content: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
     whole::write(path, content)?;
-    println!("{}", path.display());
+    say!("{}", path.display());
     Ok(())
 }
 

@@ -9,6 +9,7 @@ import yaml
 
 from ..manifest import MANIFEST
 from . import corpus
+from .attention import draw
 from .evaluation import held_out
 from .exporting import export
 from .fixtures import write_golden
@@ -34,6 +35,10 @@ def command_line() -> argparse.ArgumentParser:
     measure = commands.add_parser("evaluate", parents=[data], help="negative log-likelihood of a checkpoint")
     measure.add_argument("--checkpoint", type=Path, required=True, help="folder of the checkpoint")
     measure.add_argument("--split", default="test", choices=corpus.SPLITS)
+    look = commands.add_parser("attention", parents=[data], help="draw where the last layer looks, on 100 test songs")
+    look.add_argument("--checkpoint", type=Path, required=True, help="folder of the checkpoint")
+    look.add_argument("--songs", type=int, default=100)
+    look.add_argument("-o", "--out", type=Path, default=MANIFEST.parent / "composer" / "attention.png")
     ship = commands.add_parser("export", parents=[data], help="checkpoint -> ONNX, manifest entries, golden values")
     ship.add_argument("--checkpoint", type=Path, required=True, help="folder of the checkpoint")
     ship.add_argument("--models", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
@@ -59,6 +64,9 @@ def main() -> None:
             result = {"step": state["step"], "valid": state["score"], "minutes": state["seconds"] / 60}
         case "evaluate":
             result = held_out(load_best(arguments.checkpoint)[0], corpus.part(songs, arguments.split))
+        case "attention":
+            model, _ = load_best(arguments.checkpoint)
+            result = draw(model, corpus.part(songs, "test")[: arguments.songs], arguments.out)
         case "export":
             result = export(arguments.checkpoint, songs, arguments.models, arguments.golden)
         case "split":

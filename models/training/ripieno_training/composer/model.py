@@ -171,17 +171,19 @@ class Composer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.heads = (Dependent if config["fields"] == "dependent" else Independent)(width)
 
+    def vectors(self, events: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Vectors of events [batch, events, 6] for the first block, and the angles that turn queries and keys."""
+        x = self.embedding(events)
+        place = torch.arange(events.shape[1], device=events.device)
+        if not self.rotary:
+            return self.enter(x + self.place(place)), None
+        time = ticks(events).float()
+        angles = [time[..., None] * self.turns[0], (place[:, None] * self.turns[1]).expand(len(events), -1, -1)]
+        return self.enter(x), torch.cat(angles, -1)
+
     def hidden(self, events: Tensor) -> Tensor:
         """[batch, events, 6] -> [batch, events, width]."""
-        x, angle = self.embedding(events), None
-        place = torch.arange(events.shape[1], device=events.device)
-        if self.rotary:
-            time = ticks(events).float()
-            turned_by = [time[..., None] * self.turns[0], (place[:, None] * self.turns[1]).expand(len(events), -1, -1)]
-            angle = torch.cat(turned_by, -1)
-        else:
-            x = x + self.place(place)
-        x = self.enter(x)
+        x, angle = self.vectors(events)
         for block in self.blocks:
             x = block(x, angle)
         return self.norm(x)

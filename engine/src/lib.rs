@@ -1,6 +1,7 @@
 //! Everything of Ripieno that makes music; knows nothing of plug-ins or windows.
 
 pub mod arranger;
+pub mod composer;
 pub mod draw;
 pub mod inference;
 pub mod render;

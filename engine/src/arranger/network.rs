@@ -6,7 +6,7 @@
 //! context (`context.rs`).
 
 use super::context;
-use crate::inference::{Dimension, InferenceError, ModelEntry, Models, Session, TensorEntry, TensorView};
+use crate::inference::{Dimension, InferenceError, ModelEntry, Models, Session, TensorView};
 use crate::stream::MAX_PARTS;
 
 /// 24ths of a quarter: the networks' unit of time.
@@ -139,7 +139,7 @@ impl Network {
             if let Some(ask) = Ask::named(&input.name) {
                 asks.push((input.name.clone(), ask));
             } else if entry.outputs.iter().any(|tensor| tensor.name == output) {
-                let shape = fixed_shape(input).map_err(mismatch)?;
+                let shape = input.fixed_shape().map_err(mismatch)?;
                 let value = vec![0.0; shape.iter().product()];
                 states.push(State { input: input.name.clone(), output, shape, value, next: Vec::new() });
             } else {
@@ -265,15 +265,6 @@ pub(super) fn voices(entry: &ModelEntry) -> Result<Vec<String>, String> {
     }
     let names: Vec<String> = logits.unit.split(',').skip(1).map(|name| name.trim().to_owned()).collect();
     if names.len() == count { Ok(names) } else { Err(format!("{count} parts have {} names", names.len())) }
-}
-
-fn fixed_shape(tensor: &TensorEntry) -> Result<Vec<usize>, String> {
-    let size = |dimension: &Dimension| match dimension {
-        Dimension::Fixed(size) => usize::try_from(*size).ok(),
-        Dimension::Named(_) => None,
-    };
-    let shape: Option<Vec<usize>> = tensor.shape.iter().map(size).collect();
-    shape.ok_or_else(|| format!("its memory \"{}\" has no fixed size", tensor.name))
 }
 
 /// What a network says of some notes.

@@ -14,6 +14,8 @@ pub struct Manifest {
     pub rates: Rates,
     /// What the sampler needs to know of the trained synthesizer; absent until one is exported.
     pub synth: Option<SynthEntry>,
+    /// The composer's vocabulary; absent where there is no composer.
+    pub composer: Option<ComposerEntry>,
     /// Every model file.
     #[serde(rename = "model", default)]
     pub models: Vec<ModelEntry>,
@@ -58,6 +60,30 @@ pub struct SynthEntry {
     pub more: BTreeMap<String, toml::Value>,
 }
 
+/// The composer's vocabulary (`composer::Vocabulary` makes codes of it).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ComposerEntry {
+    /// Ticks per quarter.
+    pub resolution: u32,
+    /// Beats (quarters) of the longest song.
+    pub beats: u32,
+    /// Durations there are, ticks, rising.
+    pub durations: Vec<u32>,
+    /// Instruments there are.
+    pub instruments: Vec<InstrumentEntry>,
+}
+
+/// An instrument of the composer's vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct InstrumentEntry {
+    /// How the command line calls it, e.g. `violin`.
+    pub name: String,
+    /// The General MIDI program that it is written as, 0-based.
+    pub program: u8,
+    /// The programs that are read as it.
+    pub programs: Vec<u8>,
+}
+
 /// One model file.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ModelEntry {
@@ -93,7 +119,7 @@ pub struct TensorEntry {
     pub name: String,
     /// Its dimensions.
     pub shape: Vec<Dimension>,
-    /// Element type: `f32` or `i64`.
+    /// Element type: `f32`, `i32` or `i64`.
     #[serde(rename = "type")]
     pub element: String,
     /// What the numbers mean.
@@ -109,6 +135,18 @@ pub enum Dimension {
     Fixed(i64),
     /// Free, e.g. `batch` or `frames`.
     Named(String),
+}
+
+impl TensorEntry {
+    /// The shape of a tensor whose every size is given, as that of a network's memory.
+    pub fn fixed_shape(&self) -> Result<Vec<usize>, String> {
+        let size = |dimension: &Dimension| match dimension {
+            Dimension::Fixed(size) => usize::try_from(*size).ok(),
+            Dimension::Named(_) => None,
+        };
+        let shape: Option<Vec<usize>> = self.shape.iter().map(size).collect();
+        shape.ok_or_else(|| format!("its memory \"{}\" has no fixed size", self.name))
+    }
 }
 
 impl Manifest {

@@ -4,6 +4,7 @@
 //! lists; when it cannot, it returns an [`InferenceError`] whose text is a sentence for the musician.
 //! Everything here runs on our own workers: a `run` allocates hundreds of times and must never meet the audio thread.
 
+mod cached;
 mod error;
 pub mod locations;
 mod manifest;
@@ -11,9 +12,10 @@ mod models;
 mod runtime;
 mod session;
 
+pub use cached::CachedSession;
 pub use error::InferenceError;
 pub use locations::Locations;
-pub use manifest::{Dimension, Manifest, ModelEntry, Rates, SynthEntry, TensorEntry};
+pub use manifest::{ComposerEntry, Dimension, InstrumentEntry, Manifest, ModelEntry, Rates, SynthEntry, TensorEntry};
 pub use models::Models;
 pub use runtime::Runtime;
 pub use session::{Session, TensorView};

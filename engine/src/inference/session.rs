@@ -50,6 +50,19 @@ impl Session {
         Ok(Self { name: name.to_owned(), session })
     }
 
+    /// How the manifest calls the model.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn inner(&self) -> &OrtSession {
+        &self.session
+    }
+
+    pub(super) fn inner_mut(&mut self) -> &mut OrtSession {
+        &mut self.session
+    }
+
     /// Runs the model: named inputs in, named outputs copied into vectors that keep their capacity.
     pub fn run(
         &mut self,
@@ -91,6 +104,7 @@ fn check(model: &str, kind: &str, listed: &[TensorEntry], found: &[Outlet]) -> R
         };
         let element = match ty {
             TensorElementType::Float32 => "f32",
+            TensorElementType::Int32 => "i32",
             TensorElementType::Int64 => "i64",
             _ => "another type",
         };

@@ -8,7 +8,7 @@ mod catalogue;
 mod excitation;
 mod guidance;
 pub mod mel;
-mod noise;
+pub(crate) mod noise;
 mod rates;
 mod roll;
 mod sampler;

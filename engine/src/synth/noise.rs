@@ -26,6 +26,12 @@ impl Noise {
         (sum as f32 - 131_070.0) * (3.0f32.sqrt() / 65_536.0)
     }
 
+    /// Uniform from 0 to below 1 at an index.
+    pub fn uniform(self, index: i64) -> f64 {
+        let bits = mix(self.0.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        (bits >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// Standard Gaussian at an index (Box & Muller 1958), for the sampler's starting point.
     pub fn gaussian(self, index: i64) -> f32 {
         let bits = mix(self.0.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
@@ -51,6 +57,14 @@ mod tests {
         for (mean, variance) in [moments(|i| noise.sample(i)), moments(|i| noise.gaussian(i))] {
             assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
         }
+    }
+
+    #[test]
+    fn uniform_numbers_fill_their_range() {
+        let noise = Noise::new(5, 0, 2);
+        let (mean, variance) = moments(|i| noise.uniform(i) as f32);
+        assert!((mean - 0.5).abs() < 0.01 && (variance - 1.0 / 12.0).abs() < 0.01, "{mean} {variance}");
+        assert!((0..100_000).all(|i| (0.0..1.0).contains(&noise.uniform(i))));
     }
 
     #[test]

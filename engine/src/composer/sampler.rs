@@ -1,0 +1,159 @@
+//! Chooses a code among those that are allowed.
+
+use super::course::Course;
+use super::event::{Event, Kind};
+use super::limits::Limits;
+use super::mask::Mask;
+use super::network::{Logits, Predictor};
+use crate::inference::InferenceError;
+use crate::synth::noise::Noise;
+
+/// Share of a vocabulary that is chosen from: the likeliest tenth (Dong et al. 2023, section 4.1).
+const SHARE: f64 = 0.1;
+/// What the composer's noise is called, among the streams of a seed.
+const COMPOSER: u64 = 0x636f_6d70;
+
+/// Top-k sampling, seeded: the same seed and logits give the same codes.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    noise: Noise,
+    drawn: i64,
+    temperature: f32,
+    /// Logits and codes that are allowed; for the length of a choice.
+    open: Vec<(f32, u16)>,
+}
+
+impl Sampler {
+    /// A sampler at temperature 1.
+    pub fn new(seed: u64) -> Self {
+        Self { noise: Noise::new(seed, 0, COMPOSER), drawn: 0, temperature: 1.0, open: Vec::new() }
+    }
+
+    /// Below 1 the likely becomes likelier, above 1 less likely. At 0 the likeliest is chosen.
+    pub fn set_temperature(&mut self, temperature: f32) {
+        self.temperature = if temperature.is_finite() { temperature.max(0.0) } else { 1.0 };
+    }
+
+    /// One of the allowed codes, by their logits: of the `ceil(n / 10)` likeliest, n being all there are. Nothing where
+    /// none is allowed.
+    pub fn choose(&mut self, logits: &[f32], allowed: Mask) -> Option<u16> {
+        self.open.clear();
+        let sane = |logit: f32| if logit.is_nan() { f32::NEG_INFINITY } else { logit.clamp(f32::MIN, f32::MAX) };
+        let codes = allowed.codes().take_while(|&code| usize::from(code) < logits.len());
+        self.open.extend(codes.map(|code| (sane(logits[usize::from(code)]), code)));
+        if self.open.len() < 2 {
+            return self.open.first().map(|&(_, code)| code);
+        }
+        let kept = (logits.len() as f64 * SHARE).ceil() as usize;
+        // The likeliest first; of two as likely the lower code, so that a choice depends on nothing else.
+        let order = |a: &(f32, u16), b: &(f32, u16)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        if kept < self.open.len() {
+            self.open.select_nth_unstable_by(kept, order);
+            self.open.truncate(kept);
+        }
+        self.open.sort_unstable_by(order);
+        if self.open.len() == 1 || self.temperature == 0.0 {
+            return self.open.first().map(|&(_, code)| code);
+        }
+        let (top, temperature) = (f64::from(self.open[0].0), f64::from(self.temperature));
+        let weight = |logit: f32| ((f64::from(logit) - top) / temperature).exp();
+        let total: f64 = self.open.iter().map(|&(logit, _)| weight(logit)).sum();
+        let mut left = self.noise.uniform(self.drawn) * total;
+        self.drawn += 1;
+        let found = self.open.iter().find(|(logit, _)| {
+            left -= weight(*logit);
+            left < 0.0
+        });
+        found.or(self.open.first()).map(|&(_, code)| code)
+    }
+}
+
+/// The next event of a song, field by field, within the limits. An error is the network's.
+///
+/// What the network says of a field may depend on the fields before it: it is asked with a guess at all of them, and
+/// again where a guess was wrong.
+pub fn sample(
+    network: &mut (impl Predictor + ?Sized),
+    course: &Course,
+    limits: &Limits,
+    sampler: &mut Sampler,
+) -> Result<Event, InferenceError> {
+    let (order, dependent) = (network.order(), network.is_dependent());
+    // Most events are notes with the last one's beat.
+    let mut guess = course.last_note();
+    let mut event = Event::default();
+    let mut told: Option<(Event, &Logits)> = None;
+    for (i, &field) in order.iter().enumerate() {
+        let allowed = course.allowed(field, &event, limits);
+        let mut codes = allowed.codes();
+        let (first, second) = (codes.next(), codes.next());
+        let code = match (first, second) {
+            (None, _) => return Ok(Event::sign(Kind::End)),
+            (Some(only), None) => only,
+            _ => {
+                let holds = |asked: &Event| !dependent || order[..i].iter().all(|&f| asked.get(f) == event.get(f));
+                let logits = match told.filter(|(asked, _)| holds(asked)) {
+                    Some((_, logits)) => logits,
+                    None => {
+                        order[..i].iter().for_each(|&f| guess = guess.with(f, event.get(f)));
+                        let asked = guess;
+                        let logits = network.predict(&asked)?;
+                        order[i..].iter().for_each(|&f| guess = guess.with(f, likeliest(logits.of(f))));
+                        told = Some((asked, logits));
+                        logits
+                    }
+                };
+                match sampler.choose(logits.of(field), allowed) {
+                    Some(code) => code,
+                    None => return Ok(Event::sign(Kind::End)),
+                }
+            }
+        };
+        event = event.with(field, code);
+    }
+    Ok(event)
+}
+
+fn likeliest(logits: &[f32]) -> u16 {
+    (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best }) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_come_as_often_as_their_probabilities_say_among_the_likeliest() {
+        // 30 codes: the likeliest three, and of them those allowed.
+        let mut logits = vec![0.0f32; 30];
+        logits[4] = 9.0;
+        logits[7] = 8.0;
+        logits[8] = 8.0 - 2.0f32.ln();
+        logits[9] = 8.0;
+        logits[20] = 7.0;
+        let mut allowed = Mask::range(5, 29);
+        allowed.insert(0);
+        let mut sampler = Sampler::new(1);
+        let mut counts = [0u32; 30];
+        (0..40_000).for_each(|_| counts[usize::from(sampler.choose(&logits, allowed).unwrap())] += 1);
+        // Weights 1, 1/2, 1 of 7, 8, 9.
+        let [seven, eight, nine] = [7, 8, 9].map(|code| f64::from(counts[code]) / 40_000.0);
+        assert!((seven - 0.4).abs() < 0.01 && (eight - 0.2).abs() < 0.01 && (nine - 0.4).abs() < 0.01, "{counts:?}");
+        // At a temperature of 1/2 the weights are squared: 1, 1/4, 1.
+        sampler.set_temperature(0.5);
+        let eights = (0..40_000).filter(|_| sampler.choose(&logits, allowed) == Some(8)).count();
+        assert!((eights as f64 / 40_000.0 - 1.0 / 9.0).abs() < 0.01, "{eights}");
+        sampler.set_temperature(0.0);
+        assert!((0..100).all(|_| sampler.choose(&logits, allowed) == Some(7)));
+    }
+
+    #[test]
+    fn whatever_the_logits_a_choice_is_allowed() {
+        let mut sampler = Sampler::new(1);
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, 1e38, -1e38] {
+            let logits = [1.0, odd, odd, -odd, odd, 1.0];
+            assert!((0..10).all(|_| [2, 3, 4].contains(&sampler.choose(&logits, Mask::range(2, 4)).unwrap())));
+        }
+        assert_eq!(sampler.choose(&[0.0; 5], Mask::default()), None);
+    }
+}

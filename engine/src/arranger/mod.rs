@@ -14,6 +14,7 @@ mod ensemble;
 pub mod evaluation;
 mod held;
 mod hints;
+mod history;
 mod library;
 mod method;
 mod network;

@@ -6,6 +6,7 @@
 //! context (`context.rs`).
 
 use super::context;
+use super::history;
 use crate::inference::{Dimension, InferenceError, ModelEntry, Models, Session, TensorView};
 use crate::stream::MAX_PARTS;
 
@@ -36,6 +37,7 @@ enum Ask {
     Entry,
     EntryKnown,
     Hint,
+    History,
 }
 
 impl Ask {
@@ -49,6 +51,7 @@ impl Ask {
             "entry" => Self::Entry,
             "entry_known" => Self::EntryKnown,
             "hint" => Self::Hint,
+            "history" => Self::History,
             _ => return None,
         })
     }
@@ -68,6 +71,8 @@ pub(super) struct Features {
     pub context: Vec<f32>,
     /// Shape [notes, parts of the network]: -1 before, 0 at, 1 after a part's first note. Empty: not known.
     pub entry: Vec<f32>,
+    /// Shape [notes, history::NOTE + history::PER_PART * parts of the network]; only where it is measured.
+    pub history: Vec<f32>,
     /// Shape [parts of the network]: mean pitch + 1, 0 where it is not known. Empty: none is.
     pub hint: Vec<i64>,
 }
@@ -80,6 +85,7 @@ impl Features {
         }
         self.context.clear();
         self.entry.clear();
+        self.history.clear();
     }
 
     /// Notes in it.
@@ -175,6 +181,11 @@ impl Network {
         !self.states.is_empty() && !self.asks.iter().any(|&(_, ask)| ask == Ask::Duration)
     }
 
+    /// Whether it asks for the parts of earlier notes, which only an evaluation gives it.
+    pub fn asks_history(&self) -> bool {
+        self.asks.iter().any(|&(_, ask)| ask == Ask::History)
+    }
+
     /// Forgets everything heard.
     pub fn forget(&mut self) {
         self.states.iter_mut().for_each(|state| state.value.fill(0.0));
@@ -219,6 +230,11 @@ impl Network {
         self.hint.resize(parts, 0);
         let (row, by_part, by_context) = ([1, count], [1, count, parts], [1, count, context::WIDTH]);
         let (one, per_part) = ([1, 1], [1, parts]);
+        let by_history = [1, count, history::NOTE + history::PER_PART * parts];
+        if self.asks_history() && notes.history.len() != notes.notes() * by_history[2] {
+            let reason = "it asks for the parts of earlier notes and is only for `ripieno evaluate`".to_owned();
+            return Err(InferenceError::Mismatch { name: self.name.clone(), reason });
+        }
         let mut inputs = Vec::with_capacity(self.asks.len() + self.states.len());
         for (name, ask) in &self.asks {
             let view = match ask {
@@ -233,6 +249,10 @@ impl Network {
                 Ask::Entry => TensorView::F32(&by_part, entry),
                 Ask::EntryKnown => TensorView::F32(&one, &known),
                 Ask::Hint => TensorView::I64(&per_part, &self.hint),
+                Ask::History => {
+                    let width = by_history[2];
+                    TensorView::F32(&by_history, &notes.history[range.start * width..range.end * width])
+                }
             };
             inputs.push((name.as_str(), view));
         }

@@ -154,6 +154,11 @@ impl Player {
         Self { network, serving, shared, passed_over: None }
     }
 
+    /// The trained part that serves a part.
+    pub fn voice_of(&self, part: usize) -> usize {
+        self.serving[part]
+    }
+
     /// The limits its answers are held to.
     pub fn limits(&self) -> Limits {
         if self.network.joint { Limits::Ensemble } else { Limits::Ranges }

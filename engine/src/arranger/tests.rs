@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::arranger::ensemble::EnsemblePart;
+use crate::arranger::history::{self, History};
 use crate::arranger::network::Scores;
 use crate::arranger::piece::{self, PieceNote};
 use crate::arranger::whole::{self, WholePiece};
@@ -257,6 +258,16 @@ fn golden_features(golden: &GoldenModel, case: &GoldenCase) -> (Vec<PieceNote>, 
             assert!((a - b).abs() < 2e-6, "{}: context {a} and {b}", golden.model);
         }
         features.context = python;
+    }
+    if let Some(python) = case.inputs.get("history") {
+        let mut known = History::new(golden.mono.len());
+        for ((numbers, note), &part) in history::of_notes(&notes).iter().zip(&notes).zip(&of.part) {
+            features.history.extend_from_slice(numbers);
+            known.describe(note, &mut features.history);
+            known.play(part, note);
+        }
+        let python: Vec<f32> = flat(python).iter().map(|&x| x as f32).collect();
+        assert_eq!(features.history, python, "{}", golden.model);
     }
     if case.hints != "none" {
         features.entry =

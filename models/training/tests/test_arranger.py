@@ -11,8 +11,9 @@ import torch
 from ripieno_training.arranger import data, exporting, table
 from ripieno_training.arranger.assignment import assign, log_softmax
 from ripieno_training.arranger.corpus import Corpus, with_context
-from ripieno_training.arranger.evaluation import HINTS, onnx_run, report, tensors, torch_run, views
+from ripieno_training.arranger.evaluation import HINTS, alone, onnx_run, report, tensors, torch_run, views
 from ripieno_training.arranger.fixtures import PIECES
+from ripieno_training.arranger.history import true_history
 from ripieno_training.arranger.kinds import KINDS
 from ripieno_training.arranger.model import PER_NOTE, sinusoids
 from ripieno_training.arranger.training import MODELS, build, loss_of, recipe, train
@@ -36,7 +37,7 @@ def shown(kind: str = "quartet", hints: str = "both") -> data.Arrays:
 
 
 def until(x: data.Arrays, notes: int) -> data.Arrays:
-    return {name: values[:notes] if name in (*PER_NOTE, "label") else values for name, values in x.items()}
+    return {name: values[:notes] if name in (*PER_NOTE, "label", "time") else values for name, values in x.items()}
 
 
 def test_the_sinusoids_are_the_formulas():
@@ -193,3 +194,32 @@ def test_the_table_has_a_line_per_model_and_inputs(tmp_path):
     lines = table.table(tmp_path).splitlines()
     assert "| ours, online | no hints | - | 72.00 ±0.71 | - | - |" in lines
     assert "| LSTM, online | no hints | - (93.02) | - (67.43) | - (50.22) | - (74.14) |" in lines
+
+
+def test_the_history_is_its_definition():
+    x, last = shown(), {}
+    numbers = true_history(x, 4)
+    for i, (time, key, length, label) in enumerate(
+        zip(x["time"], x["pitch"] - 1, x["duration"], x["label"], strict=True)
+    ):
+        chord = (x["pitch"] - 1)[x["time"] == time].tolist()
+        place = i - int(np.flatnonzero(x["time"] == time)[0])
+        later = x["time"][x["time"] > time]
+        below = key - chord[place - 1] if place else 0
+        above = chord[place + 1] - key if place + 1 < len(chord) else 0
+        following = (later == later.min()).sum() if len(later) else 0
+        of_note = [key, length, length <= 6, place, below, above, len(chord), time % 24, following]
+        of_parts = np.full((4, 4), -1)
+        for part, (pitch, onset, end) in last.items():
+            of_parts[:, part] = abs(key - pitch), time - onset, abs(time - end), time < end
+        np.testing.assert_array_equal(numbers[i], [*of_note, *of_parts.flatten()])
+        last[label - 1] = key, time, time + length
+
+
+def test_its_own_history_is_the_true_one_of_what_it_answered():
+    model = network("mlp")
+    pieces = [shown(), until(shown(), 17)]
+    own = alone(torch_run(model), 4)(pieces)
+    answered = [piece | {"label": logits[:, 1:].argmax(-1) + 1} for piece, logits in zip(pieces, own, strict=True)]
+    for ours, again in zip(own, torch_run(model)(answered), strict=True):
+        np.testing.assert_allclose(ours, again, atol=1e-5)

@@ -58,7 +58,15 @@ pub fn most_common(counts: &[u64]) -> usize {
 }
 
 /// Each note to the part whose last pitch is nearest, ties to the lower index; the first note of every part is given.
-/// `mono`: the notes of a chord together, each to a part of its own, parts that still sound at a price.
+/// `mono`: the notes of a chord together, each to a part of its own, parts that still sound at a price; what counts is
+/// the sum of the squares of distances, and of ways that are equal the last in order is taken, as in the code published
+/// with the paper.
+///
+/// That rule depends on the pieces more than any other: one wrong turn, and two parts stay exchanged. Over all 409
+/// chorales it gives 85.7 % of the notes to their own part, over our 32 test pieces 83.9 %, over the 45 for validation
+/// 88.9 %, and over a random tenth of them 85.8 +- 2.5 %; the paper's 89.8 % of a random tenth is within what such a
+/// draw gives (4 % of draws are as high). Another writing of the rule, after the published code line by line, gives the
+/// same 85.7 %. With distances that are not squared it would be 88.9 %, and 90.2 % on our test pieces.
 pub fn closest(notes: &[PieceNote], true_parts: &[usize], parts: usize, mono: bool) -> Vec<usize> {
     let entry: Vec<Option<usize>> = (0..parts).map(|part| true_parts.iter().position(|&other| other == part)).collect();
     let mut state = Closest { last: vec![None; parts], until: vec![0; parts] };

@@ -5,7 +5,8 @@ use super::pieces::PartedPiece;
 use crate::arranger::assignment::{Assignment, Limits};
 use crate::arranger::ensemble::Ensemble;
 use crate::arranger::hints::Hints;
-use crate::arranger::network::{Network, Scores};
+use crate::arranger::history::{self, History};
+use crate::arranger::network::{Features, Network, Scores};
 use crate::arranger::piece;
 use crate::arranger::separator::{ArrangerError, Player};
 use crate::arranger::whole;
@@ -34,6 +35,13 @@ pub enum Separation {
     MostCommon(usize),
     /// A network's answers.
     Network(Box<Judged>),
+    /// The paper's MLP, which is told of which parts the earlier notes are: as it answered, or as is so.
+    Mlp {
+        /// The network.
+        judged: Box<Judged>,
+        /// Whether it is told the true parts.
+        true_history: bool,
+    },
 }
 
 /// A network and the ensemble whose parts it answers with.
@@ -47,9 +55,17 @@ pub struct Judged {
 impl Separation {
     /// A model of the manifest. `as_played`: chords given out together within the ensemble's limits.
     pub fn network(ensemble: &Ensemble, models: &Models, model: &str, as_played: bool) -> Result<Self, ArrangerError> {
-        let player = Player::serving(Network::open(models, model)?, ensemble);
-        let assignment = as_played.then(|| Assignment::new(&ensemble.parts, Limits::Ensemble));
-        Ok(Self::Network(Box::new(Judged { player, assignment, parts: ensemble.parts.len() })))
+        let judged = Judged::open(ensemble, models, model, as_played)?;
+        if judged.player.network.asks_history() {
+            return Ok(Self::Mlp { judged: Box::new(judged), true_history: false });
+        }
+        Ok(Self::Network(Box::new(judged)))
+    }
+
+    /// The MLP of an ensemble, a model of the manifest.
+    pub fn mlp(ensemble: &Ensemble, models: &Models, model: &str, true_history: bool) -> Result<Self, ArrangerError> {
+        let judged = Judged::open(ensemble, models, model, false)?;
+        Ok(Self::Mlp { judged: Box::new(judged), true_history })
     }
 
     /// The part that has most notes in a set of pieces.
@@ -71,11 +87,37 @@ impl Separation {
             Self::ClosestMono => baselines::closest(&piece.notes, &piece.parts, parts, true),
             Self::MostCommon(part) => vec![*part; piece.notes.len()],
             Self::Network(judged) => judged.separate(piece, given)?,
+            Self::Mlp { judged, true_history } => judged.by_history(piece, *true_history)?,
         })
     }
 }
 
 impl Judged {
+    fn open(ensemble: &Ensemble, models: &Models, model: &str, as_played: bool) -> Result<Self, ArrangerError> {
+        let player = Player::serving(Network::open(models, model)?, ensemble);
+        let assignment = as_played.then(|| Assignment::new(&ensemble.parts, Limits::Ensemble));
+        Ok(Self { player, assignment, parts: ensemble.parts.len() })
+    }
+
+    /// Note by note: what is answered, or what is so, is the history of the next.
+    fn by_history(&mut self, piece: &PartedPiece, true_history: bool) -> Result<Vec<usize>, ArrangerError> {
+        let numbers = history::of_notes(&piece.notes);
+        let mut known = History::new(self.player.network.voices().len());
+        let (mut features, mut given) = (Features::default(), Vec::with_capacity(piece.notes.len()));
+        for (i, note) in piece.notes.iter().enumerate() {
+            features.clear();
+            features.push(note.pitch, note.onset, note.end - note.onset);
+            features.history.extend_from_slice(&numbers[i]);
+            known.describe(note, &mut features.history);
+            let scores = self.player.network.hear(&features)?.row(0).to_vec();
+            let score = |part: usize| scores[1 + self.player.voice_of(part)];
+            let part = (1..self.parts).fold(0, |best, part| if score(part) > score(best) { part } else { best });
+            known.play(self.player.voice_of(if true_history { piece.parts[i] } else { part }), note);
+            given.push(part);
+        }
+        Ok(given)
+    }
+
     fn separate(&mut self, piece: &PartedPiece, given: Given) -> Result<Vec<usize>, ArrangerError> {
         let mut features = piece::features(&piece.notes);
         if given.pitch {

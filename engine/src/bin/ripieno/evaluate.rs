@@ -27,7 +27,8 @@ pub struct Arguments {
     /// Whose parts the tracks are, by name or program: see `ripieno ensembles`; or a .toml file.
     #[arg(long)]
     ensemble: String,
-    /// zone, zone-oracle, closest, closest-mono, most-common, or a model of the manifest; by default the ensemble's.
+    /// zone, zone-oracle, closest, closest-mono, most-common, mlp, mlp-oracle, or a model of the manifest; by default
+    /// the ensemble's.
     #[arg(long)]
     model: Option<String>,
     /// For zone: the lowest key of every part but the last, as 69,63,57; by default the ensemble's.
@@ -188,13 +189,22 @@ fn separation(
         "most-common" => Separation::most_common(pieces, parts),
         _ => {
             let models = ensembles::models()?;
+            // The MLP of the music that the ensemble's first model was trained on.
+            let kind = ensemble.models.first().and_then(|first| first.strip_suffix("_online"));
+            let (model, true_history) = match (model, kind) {
+                ("mlp" | "mlp-oracle", Some(kind)) => (&*format!("{kind}_mlp"), Some(model == "mlp-oracle")),
+                _ => (model, None),
+            };
             let names: Vec<&str> = models.manifest().models.iter().map(|entry| entry.name.as_str()).collect();
             if !names.contains(&model) {
-                let rules = ["zone", "zone-oracle", "closest", "closest-mono", "most-common"];
+                let rules = ["zone", "zone-oracle", "closest", "closest-mono", "most-common", "mlp", "mlp-oracle"];
                 let known = list::known(model, &[&rules[..], &names[..]].concat());
                 return Err(format!("there is no model \"{model}\": {known}").into());
             }
-            Separation::network(ensemble, &models, model, arguments.as_played)?
+            match true_history {
+                Some(true_history) => Separation::mlp(ensemble, &models, model, true_history)?,
+                None => Separation::network(ensemble, &models, model, arguments.as_played)?,
+            }
         }
     })
 }

@@ -12,8 +12,9 @@ from ..manifest import MANIFEST
 from . import splits, table
 from .context import write_golden as write_context_golden
 from .corpus import Corpus, load, read_all
-from .evaluation import Run, accuracy, as_played, hints_of, onnx_run, report, torch_run, views
+from .evaluation import Run, accuracy, as_played, hints_of, onnx_run, report, report_of_history, torch_run, views
 from .exporting import halved, write_entry, write_golden, write_onnx
+from .history import write_golden as write_history_golden
 from .kinds import KINDS
 from .model import Arranger, parameters
 from .training import MODELS, load_best, recipe, train
@@ -48,7 +49,7 @@ def command_line() -> argparse.ArgumentParser:
     ship.add_argument("--models", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
     ship.add_argument("--golden", type=Path, default=GOLDEN / "arranger")
     commands.add_parser("split", parents=[data, kind], help="divide a kind's pieces anew and write splits/KIND.csv")
-    commands.add_parser("golden", help="write tests/golden/arranger_context.json")
+    commands.add_parser("golden", help="write tests/golden/arranger_context.json and arranger_history.json")
     commands.add_parser("table", help="write the model card's table from models/arranger/results")
     return parser
 
@@ -61,6 +62,8 @@ def variant(config: dict) -> str:
 
 def figures_of(run: Run, corpus: Corpus, inputs: list[str], split: str = "test") -> dict:
     """The report, under the hints that the model takes."""
+    if "history" in inputs:
+        return report_of_history(run, corpus.part(split))
     hints = hints_of(inputs)
     return report(run, corpus.part(split), hints if len(hints) == 1 else None, corpus.kind.mono)
 
@@ -97,12 +100,13 @@ def export(arguments: argparse.Namespace) -> dict:
     run = onnx_run(file)
     corpus = load(kind, arguments.data, arguments.cache)
     figures = figures_of(run, corpus, config["inputs"])
-    valid = corpus.part("valid")
-    seen = views(valid, hints_of(config["inputs"])[0])
-    together = as_played(run(seen), valid.pieces, kind.mono)
-    figures |= {
+    if "history" not in config["inputs"]:
+        valid = corpus.part("valid")
+        seen = views(valid, hints_of(config["inputs"])[0])
+        together = as_played(run(seen), valid.pieces, kind.mono)
         # Whether giving out chords together answers more of the validation notes rightly than note by note.
-        "joint_assignment": int(together > accuracy(run, seen)),
+        figures["joint_assignment"] = int(together > accuracy(run, seen))
+    figures |= {
         "accuracy_valid": round(100 * state["accuracy"], 2),
         "training_steps": max(state["log"], key=lambda line: line["valid"])["step"],
         "training_minutes": round(state["seconds"] / 60, 1),
@@ -152,6 +156,7 @@ def main() -> None:
             result = str(splits.write(kind, splits.divide(kind, list(pieces), list(pieces.values()))))
         case "golden":
             write_context_golden(GOLDEN / "arranger_context.json")
+            write_history_golden(GOLDEN / "arranger_history.json")
         case "table":
             print(table.write())
     if result is not None:

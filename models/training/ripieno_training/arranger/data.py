@@ -1,14 +1,15 @@
 """What a network is shown of a piece, and the crops it trains on.
 
 Every input of a network is an array by its name in the manifest: pitch, beat, position, duration int64 [notes], context
-float32 [notes, 12], entry float32 [notes, parts], entry_known float32 [1], hint int64 [parts]. The answer is label,
-int64 [notes]: part + 1.
+float32 [notes, 12], entry float32 [notes, parts], entry_known float32 [1], hint int64 [parts], history float32
+[notes, 9 + 4 * parts]. The answer is label, int64 [notes]: part + 1.
 """
 
 import numpy as np
 
 from .context import SCALE, since_last_onset
 from .corpus import TOUCHES, Corpus
+from .history import true_history
 from .kinds import TICKS, Piece
 
 LAST_BEAT = 4096
@@ -49,6 +50,7 @@ def ids(time: np.ndarray, pitch: np.ndarray, part: np.ndarray) -> Arrays:
 def view(piece: Piece, near: np.ndarray, parts: int, entry: bool = False, hint: bool = False) -> Arrays:
     """All inputs of a whole piece from a fresh state. near int8 [notes, 11]: context.neighbours."""
     return ids(piece.time, piece.pitch, piece.part) | {
+        "time": piece.time,
         "duration": np.minimum(piece.end - piece.time, LONGEST_NOTE),
         "context": np.concatenate([near / SCALE, since_last_onset(piece.time)[:, None]], axis=1),
         "entry": entries(piece.part, parts) * np.float32(entry),
@@ -159,7 +161,12 @@ class Crops:
         spans = list(zip(starts, [*starts[1:], length], strict=True))
         entered = [entries(whole["part"][a:b], self.parts) for a, b in spans]
         firsts = [first_pitches(whole["pitch"][a:b], whole["part"][a:b], self.parts) for a, b in spans]
-        return ids(whole["time"], whole["pitch"], whole["part"]) | {
+        crop = ids(whole["time"], whole["pitch"], whole["part"])
+        if "history" in config["inputs"]:
+            x = crop | {"time": whole["time"], "duration": whole["duration"]}
+            rows = [true_history({name: column[a:b] for name, column in x.items()}, self.parts) for a, b in spans]
+            return crop | {"history": np.concatenate(rows)}
+        return crop | {
             "duration": whole["duration"],
             "context": np.concatenate([whole["near"] / SCALE, since_last_onset(whole["time"])[:, None]], axis=1),
             "entry": np.concatenate(entered) * np.float32(entry),

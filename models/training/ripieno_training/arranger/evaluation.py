@@ -10,6 +10,7 @@ import torch
 from .assignment import BUSY, played
 from .corpus import TOUCHES, Corpus, ends_of
 from .data import Arrays, cut, human_time, ids, off_the_grid, view
+from .history import own_history, true_history
 from .kinds import Piece
 from .model import PER_NOTE, Arranger
 
@@ -37,6 +38,13 @@ def tensors(pieces: Sequence[Arrays], names: Sequence[str], device: str) -> dict
     return out
 
 
+def with_history(pieces: Sequence[Arrays], names: Sequence[str], parts: int) -> list[Arrays]:
+    """The pieces, with the true history where it is asked for."""
+    if "history" not in names:
+        return list(pieces)
+    return [piece if "history" in piece else piece | {"history": true_history(piece, parts)} for piece in pieces]
+
+
 def torch_run(model: Arranger, fast: bool = False) -> Run:
     """Batches of pieces of similar length, in fp32 or, `fast`, in bf16 where PyTorch holds it safe."""
     device = next(model.parameters()).device.type
@@ -44,6 +52,7 @@ def torch_run(model: Arranger, fast: bool = False) -> Run:
     @torch.inference_mode()
     def run(pieces: Sequence[Arrays]) -> list[np.ndarray]:
         model.eval()
+        pieces = with_history(pieces, model.config["inputs"], model.parts)
         order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]["pitch"]))
         out: list[np.ndarray] = [np.empty(0)] * len(pieces)
         for first in range(0, len(order), AT_ONCE):
@@ -59,6 +68,15 @@ def torch_run(model: Arranger, fast: bool = False) -> Run:
     return run
 
 
+def alone(run: Run, parts: int) -> Run:
+    """As a network of the history answers where it knows none but its own."""
+
+    def answer(rows: np.ndarray) -> np.ndarray:
+        return np.concatenate(run([{"pitch": np.zeros(len(rows)), "history": rows}]))
+
+    return lambda pieces: own_history(answer, pieces, parts)
+
+
 def onnx_run(file: Path) -> Run:
     """One piece after the other, through the file; any input X with an output X_out is state, zeros at first."""
     options = onnxruntime.SessionOptions()
@@ -67,8 +85,10 @@ def onnx_run(file: Path) -> Run:
     state = {line.name.removesuffix("_out") for line in session.get_outputs() if line.name.endswith("_out")}
     still = {line.name: np.zeros(line.shape, np.float32) for line in session.get_inputs() if line.name in state}
     asked = [line.name for line in session.get_inputs() if line.name not in state]
+    parts = session.get_outputs()[0].shape[-1] - 1
 
     def run(pieces: Sequence[Arrays]) -> list[np.ndarray]:
+        pieces = with_history(pieces, asked, parts)
         return [session.run(["logits"], {n: piece[n][None] for n in asked} | still)[0][0] for piece in pieces]
 
     return run
@@ -122,6 +142,21 @@ def as_played(
         time, end = p.time[: len(x)], ends_of(p.time, p.end, touch)[: len(x)]
         right.append(played(x, time, end, BUSY, mono) == p.part[: len(x)])
     return share(right)
+
+
+def report_of_history(run: Run, corpus: Corpus) -> dict[str, float | int]:
+    """The figures of the MLP, in per cent: with its own history, and with the true one."""
+    parts, seen = corpus.kind.parts, views(corpus, "none")
+    own = alone(run, len(parts))(seen)
+    labels = [s["label"] - 1 for s in seen]
+    each = per_part(own, seen, len(parts))
+    figures = {
+        "accuracy": share([argmax_parts(x) == label for x, label in zip(own, labels, strict=True)]),
+        "balanced": float(np.nanmean(each)),
+        "accuracy_true_history": accuracy(run, seen),
+    } | {f"accuracy_{part}": x for part, x in zip(parts, each, strict=True)}
+    counts = {"pieces": len(seen), "notes": sum(map(len, labels))}
+    return counts | {name: round(100 * float(x), 2) for name, x in figures.items()}
 
 
 def report(run: Run, corpus: Corpus, always: Sequence[str] | None, mono: Sequence[bool]) -> dict[str, float | int]:

@@ -16,8 +16,9 @@ from .assignment import played
 from .context import WIDTH
 from .corpus import with_context
 from .data import cut, view
-from .evaluation import HINTS, Run, argmax_parts
+from .evaluation import HINTS, Run, argmax_parts, with_history
 from .fixtures import PIECES
+from .history import NOTE, PER_PART
 from .kinds import KINDS, Kind
 from .model import Arranger, parameters
 
@@ -38,6 +39,12 @@ def input_lines(model: Arranger, kind: Kind) -> list[dict]:
             "entry", [*notes, parts], "f32", f"-1 before, 0 at, 1 after the first note of {listed}; 0 if unknown"
         ),
         "entry_known": tensor("entry_known", [1, 1], "f32", "1, or 0 without entry hints"),
+        "history": tensor(
+            "history",
+            [*notes, NOTE + PER_PART * parts],
+            "f32",
+            "of the chord and of each part's last note: arranger/history.py",
+        ),
         "hint": tensor("hint", [1, parts], "i64", f"mean MIDI pitch + 1 of {listed}; 0 if unknown"),
     }
     return [lines[name] for name in model.config["inputs"]] + state_lines(model, "")
@@ -126,7 +133,7 @@ def write_golden(run: Run, model: Arranger, name: str, file: Path) -> None:
         built_in = [n for n in ("entry", "hint") if n in inputs]
         if asked != built_in if "entry_known" not in inputs else hints not in ("none", "both"):
             continue
-        seen = cut(view(piece, near, len(kind.parts), *given), GOLDEN_NOTES)
+        [seen] = with_history([cut(view(piece, near, len(kind.parts), *given), GOLDEN_NOTES)], inputs, len(kind.parts))
         logits = run([seen])[0]
         time, end = piece.time[:GOLDEN_NOTES], piece.end[:GOLDEN_NOTES]
         cases.append(

@@ -1,10 +1,11 @@
-"""The networks: the paper's four and ours.
+"""The networks: the paper's and ours.
 
 All take a dictionary of the inputs they ask for (data.py) and give logits [batch, notes, parts + 1]. Those that run
 online see the notes so far; a recurrent one carries its state from call to call.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -12,12 +13,13 @@ from torch import Tensor, nn
 
 from .context import WIDTH as CONTEXT
 from .data import LAST_BEAT, LONGEST_NOTE
+from .history import NOTE, PER_PART
 from .kinds import TICKS
 
 EMBEDDING = 16
 PITCHES = 129
 """128 MIDI pitches and the padding"""
-PER_NOTE = ("pitch", "beat", "position", "duration", "context", "entry")
+PER_NOTE = ("pitch", "beat", "position", "duration", "context", "entry", "history")
 """The other inputs, entry_known and hint, are one per sequence."""
 Inputs = dict[str, Tensor]
 
@@ -186,6 +188,34 @@ class Attention(nn.Module):
             x = self.norms[2 * i](x + self.dropout(project(seen.transpose(1, 2).flatten(-2))))
             x = self.norms[2 * i + 1](x + self.dropout(feed(x)))
         return x
+
+
+class Dense(nn.Module):
+    """The paper's MLP: numbers of a note -> a logit per part, padding first (history.py).
+
+    There the layers have no activation between them, so that together they are one linear map; here they have.
+    """
+
+    def __init__(self, config: dict, parts: int) -> None:
+        super().__init__()
+        self.config, self.parts = config, parts
+        widths = [NOTE + 2 * PER_PART * parts, *[config["width"]] * config["layers"]]
+        layers = [nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Dropout(config["dropout"])) for a, b in pairwise(widths)]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], parts + 1))
+
+    def state(self) -> dict[str, list[int]]:
+        return {}
+
+    def forward(
+        self, x: Inputs, state: Inputs | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Inputs | None]:
+        """x["history"] [batch, notes, 9 + 4 * parts]; every note is answered by itself."""
+        numbers = x["history"]
+        # Semitones and ticks count the less the more there are; and whether a number is known is a number too.
+        near = torch.log1p(numbers.clamp(min=0))
+        known = (numbers[..., NOTE:] >= 0).float()
+        pitch = numbers[..., :1] / 64 - 1
+        return self.layers(torch.cat([pitch, near[..., 1:], known], -1)), None
 
 
 class Arranger(nn.Module):

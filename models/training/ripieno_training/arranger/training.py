@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from .corpus import Corpus
 from .data import Crops
-from .evaluation import accuracy, hints_of, torch_run, views
+from .evaluation import Run, accuracy, alone, hints_of, torch_run, views
 from .kinds import KINDS
-from .model import Arranger
+from .model import Arranger, Dense
 
 CONFIGS = Path(__file__).with_name("configs")
 MODELS = tuple(sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "common"))
@@ -54,8 +54,14 @@ def save(state: dict, path: Path) -> None:
     os.replace(part, path)
 
 
-def build(config: dict) -> Arranger:
-    return Arranger(config, len(KINDS[config["kind"]].parts))
+def build(config: dict) -> Arranger | Dense:
+    return (Dense if config["network"] == "dense" else Arranger)(config, len(KINDS[config["kind"]].parts))
+
+
+def validated(model: Arranger | Dense) -> Run:
+    """How a network is validated: fast, and where it knows a history, by its own."""
+    run = torch_run(model, fast=True)
+    return alone(run, model.parts) if "history" in model.config["inputs"] else run
 
 
 def load_best(folder: Path) -> tuple[Arranger, dict]:
@@ -124,7 +130,7 @@ def train(corpus: Corpus, out: Path, minutes: float, resume: bool, config: dict,
         spent = time.process_time() - began
         over = spent > 60 * minutes
         if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"] or over:
-            scores = [accuracy(torch_run(average, fast=True), seen) for seen in valid]
+            scores = [accuracy(validated(average), seen) for seen in valid]
             score = float(np.mean(scores))
             if score > best:
                 best, kept = score, copy.deepcopy(average.state_dict())

@@ -4,7 +4,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::score::Note;
 use ripieno_engine::synth::{
-    BINS, CONTEXT_FRAMES, GAINS, Guidance, HOP_FRAMES, NoteRoll, OVERLAP_FRAMES, PartInput, Resynthesis,
+    BINS, CONTEXT_FRAMES, GAINS, Guidance, HOP_FRAMES, NoteRoll, OVERLAP_FRAMES, Origins, PartInput, Resynthesis,
     SegmentRequest, StereoBuffer, SynthState, Synthesizer,
 };
 
@@ -55,7 +55,14 @@ fn resynthesis(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             bencher.iter(|| {
                 for (part, roll) in rolls.iter().enumerate() {
-                    resynthesis.render((roll, &gains), (1, part), 1000, CONTEXT_FRAMES..frames, &mut out);
+                    resynthesis.render(
+                        (roll, &gains),
+                        &Origins::default(),
+                        (1, part),
+                        1000,
+                        CONTEXT_FRAMES..frames,
+                        &mut out,
+                    );
                 }
             });
         });

@@ -3,8 +3,9 @@
 use super::MAX_PARTS;
 use super::clock::{Mode, StreamClock, StreamTime, gather_samples, host_rate, latency_samples, segments_known};
 use super::engine::{LoadState, Shared};
-use super::instant::Voices;
-use super::message::{BankMessage, Decision, Packet, Played, PlayedKind};
+use super::instant::{Parts, Voices};
+use super::live::{Layers, grid_samples};
+use super::message::{BankMessage, Decision, Played, PlayedKind};
 use super::pace::Pace;
 use super::player::StreamPlayer;
 use ringbuf::traits::{Consumer, Producer};
@@ -92,6 +93,7 @@ pub struct AudioSide {
     links: AudioLinks,
     player: StreamPlayer,
     voices: Voices,
+    layers: Layers,
     /// Stereo audio of every part, `max_block` samples each; allocated by `configure`.
     parts: [[Vec<f32>; 2]; MAX_PARTS],
     /// Samples of `parts` that the last block filled.
@@ -137,17 +139,13 @@ struct Song {
 }
 
 impl AudioSide {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        links: AudioLinks,
-        packets: HeapCons<Box<Packet>>,
-        returned: HeapProd<Box<Packet>>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, links: AudioLinks, player: StreamPlayer, layers: Layers) -> Self {
         Self {
             shared,
             links,
-            player: StreamPlayer::new(packets, returned),
+            player,
             voices: Voices::new(),
+            layers,
             parts: std::array::from_fn(|_| [Vec::new(), Vec::new()]),
             frames: 0,
             events: Vec::with_capacity(BLOCK_EVENTS),
@@ -188,9 +186,11 @@ impl AudioSide {
         self.shared.rate.store(self.rate, Ordering::Release);
         self.shared.stream_mode.store(mode, Ordering::Release);
         self.shared.telemetry.latency.store(self.latency as u32, Ordering::Relaxed);
+        self.shared.telemetry.rate.store(self.rate, Ordering::Relaxed);
         self.shared.clock.set(self.time);
         self.player.begin(self.rate);
         self.voices.begin(self.rate);
+        self.layers.begin(self.rate);
         self.events.clear();
         self.midi.clear();
         self.frames = 0;
@@ -368,7 +368,11 @@ impl AudioSide {
                 let completes = segments_known(block_end, self.rate) > segments_known(block_start, self.rate);
                 if completes { block_end } else { 0 }
             }
-            Mode::Live => block_end.min(self.last_event + gather_samples(self.rate)),
+            Mode::Live => {
+                let grid = grid_samples(self.rate);
+                let sends = block_end / grid > block_start / grid;
+                if sends { block_end } else { block_end.min(self.last_event + gather_samples(self.rate)) }
+            }
         };
         loop {
             let state = self.shared.load_state();
@@ -381,7 +385,10 @@ impl AudioSide {
                     self.player.receive(self.time.epoch, from);
                     decided && (to == 0 || self.player.has(from, to))
                 }
-                (LoadState::Ready, Mode::Live) => decided && self.shared.table_complete(),
+                (LoadState::Ready, Mode::Live) => {
+                    self.layers.receive(self.time.epoch, &self.shared.telemetry);
+                    decided && self.shared.table_complete() && self.shared.changes_answered()
+                }
             };
             if there || self.shared.stopping() {
                 return;
@@ -415,22 +422,19 @@ impl AudioSide {
         }
     }
 
-    /// Live: keys sound at their own offset; decisions of the conductor move voices as they come.
+    /// Live: keys sound at their own offset; decisions of the conductor move voices as they come, and passages cover them.
     fn play_live(&mut self, block_start: u64, frames: usize) {
+        self.layers.receive(self.time.epoch, &self.shared.telemetry);
         let mut at = 0;
         let mut next_event = 0;
         while at < frames {
+            let now = block_start + at as u64;
             while let Some(event) = self.events.get(next_event).filter(|e| e.offset as usize <= at) {
-                let played = block_start + u64::from(event.offset);
-                match event.kind {
-                    EventKind::NoteOn { key, velocity } => self.voices.note_on(key.min(127), velocity.min(127), played),
-                    EventKind::NoteOff { key } => self.voices.note_off(key.min(127)),
-                    EventKind::Sustain(down) => self.voices.sustain(down),
-                    EventKind::AllOff => self.voices.all_off(),
-                }
+                let kind = event.kind;
+                self.play_event(kind, block_start + u64::from(event.offset));
                 next_event += 1;
             }
-            while let Some(decision) = self.next_decision(block_start + at as u64) {
+            while let Some(decision) = self.next_decision(now) {
                 self.deliver(decision, at as u32);
                 if decision.velocity > 0 {
                     self.voices.decided(decision.key, decision.part, decision.played);
@@ -440,8 +444,28 @@ impl AudioSide {
             let decision_at = self.peek_due().map_or(frames, |due| due.saturating_sub(block_start) as usize);
             // A full block of MIDI leaves due decisions waiting: they must not stop time.
             let to = event_at.min(decision_at.max(at + 1)).min(frames);
-            self.voices.render(at, to, &mut self.parts);
+            let to = at + self.layers.steady(now, to - at);
+            let (run, telemetry) = ((at, to - at), &self.shared.telemetry);
+            self.layers.render(now, run, &self.voices.sounding(), &mut self.parts, telemetry);
+            self.voices.render((at, to), &mut self.parts, now, &self.layers.cover, telemetry);
+            self.layers.remember(now, run, &self.parts);
             at = to;
+        }
+    }
+
+    fn play_event(&mut self, kind: EventKind, played: u64) {
+        let released: Parts = match kind {
+            EventKind::NoteOn { key, velocity } => self.voices.note_on(key.min(127), velocity.min(127), played),
+            EventKind::NoteOff { key } => self.voices.note_off(key.min(127)),
+            EventKind::Sustain(down) => self.voices.sustain(down),
+            EventKind::AllOff => {
+                self.voices.all_off();
+                self.layers.all_off(played);
+                0
+            }
+        };
+        for part in (0..MAX_PARTS).filter(|part| released >> part & 1 == 1) {
+            self.layers.released(part, played);
         }
     }
 

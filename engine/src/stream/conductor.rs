@@ -6,8 +6,9 @@
 use super::MAX_PARTS;
 use super::clock::{self, FRAME, HOP_FRAMES, MODEL_RATE, Mode, OVERLAP_FRAMES, StreamClock, StreamTime};
 use super::engine::{LoadState, Shared, Worker};
+use super::live::{LiveChange, grid_samples};
 use super::loading::{Cast, Loaded, cast};
-use super::message::{Decision, Played, PlayedKind, SegmentJob};
+use super::message::{Decision, Job, Played, PlayedKind, SegmentJob};
 use super::telemetry::{RollEvent, StatusKind};
 use super::window::{Ended, ScoreWindow};
 use crate::arranger::{Arranger, Method};
@@ -28,10 +29,16 @@ const IDLE_AFTER: u32 = 500;
 /// release (the note roll's floor of 2^-8 at a half-life of 50 frames), in seconds.
 const MEMORY: f64 = 4.4;
 
+/// Offline, a part of which nothing changes is rendered on after so many points of the grid: 0.8 s of the 1.09 that a
+/// passage is heard.
+const CONTINUED: u64 = 10;
+/// Seconds for which a part is rendered on after its last note.
+const RINGING: f64 = 2.0;
+
 pub(super) struct ConductorLinks {
     pub played: HeapCons<Played>,
     pub decisions: HeapProd<Decision>,
-    pub jobs: Sender<SegmentJob>,
+    pub jobs: Sender<Job>,
 }
 
 /// A note of the chord that is being gathered.
@@ -61,6 +68,11 @@ pub(super) struct Conductor {
     window: ScoreWindow,
     chord: Vec<Gathered>,
     next_segment: i64,
+    /// Live: when the first thing changed in each part that the synth worker has not heard of, in host samples.
+    changed: [Option<u64>; MAX_PARTS],
+    /// Live, offline: the next point of the grid at which changes are sent, and when each part was sent last.
+    grid: u64,
+    sent: [Option<u64>; MAX_PARTS],
     still: u32,
 }
 
@@ -98,6 +110,9 @@ impl Conductor {
             window: ScoreWindow::new(),
             chord: Vec::new(),
             next_segment: 0,
+            changed: [None; MAX_PARTS],
+            grid: 0,
+            sent: [None; MAX_PARTS],
             still: 0,
         }
     }
@@ -120,10 +135,14 @@ impl Conductor {
         }
         let moved = now != self.stream.time;
         self.stream.time = now;
+        let exact = self.stream.mode == Mode::Live && load == LoadState::Ready && self.shared.bouncing();
         while let Some(played) = self.waiting.front().copied() {
             if played.epoch == now.epoch {
                 if played.sample >= now.samples {
                     break;
+                }
+                if exact {
+                    self.send_changes_exactly(played.sample);
                 }
                 self.take(played);
             } else if is_newer(played.epoch, now.epoch) {
@@ -131,7 +150,13 @@ impl Conductor {
             }
             self.waiting.pop_front();
         }
+        if exact {
+            self.send_changes_exactly(now.samples);
+        }
         self.flush_if_gathered(now.samples);
+        if self.stream.mode == Mode::Live && load == LoadState::Ready && !exact {
+            self.send_changes(now.samples);
+        }
         if self.stream.mode == Mode::Sync && load == LoadState::Ready {
             self.send_segments(now.samples);
         }
@@ -156,6 +181,9 @@ impl Conductor {
         self.chord.clear();
         self.outbox.clear();
         self.next_segment = 0;
+        self.changed = [None; MAX_PARTS];
+        self.grid = grid_samples(rate);
+        self.sent = [None; MAX_PARTS];
         if let Some(arranger) = &mut self.arranger {
             arranger.reset();
             arranger.all_off(&mut Vec::new());
@@ -173,6 +201,7 @@ impl Conductor {
         self.loaded = self.shared.loaded.lock().clone();
         let settings = self.shared.settings.lock().clone();
         let before = self.cast.take();
+        let before_performance = before.as_ref().map(|cast| (cast.performance, cast.instruments));
         let next = cast(self.loaded.as_deref(), &settings, before.as_ref());
         if let Some(sentence) = &next.warning {
             self.shared.telemetry.set_status(StatusKind::Warning, sentence.clone());
@@ -195,7 +224,12 @@ impl Conductor {
         if let Some(arranger) = &mut self.arranger {
             arranger.set_hints(&settings.hints);
         }
+        let other = before_performance != Some((next.performance, next.instruments));
         self.cast = Some(next);
+        if other {
+            // What sounds is heard from the new players as soon as they can be.
+            self.changed = [Some(self.stream.time.samples); MAX_PARTS];
+        }
     }
 
     fn take(&mut self, played: Played) {
@@ -293,6 +327,9 @@ impl Conductor {
     fn decide(&mut self, part: u8, key: u8, velocity: u8, played: u64, decided: u64) {
         let seconds = self.stream.seconds(played);
         self.shared.telemetry.push_roll(RollEvent { seconds, part, key, velocity });
+        if let Some(changed) = self.changed.get_mut(usize::from(part)) {
+            *changed = Some(changed.map_or(played, |before| before.min(played)));
+        }
         let due = match self.stream.mode {
             Mode::Live => decided,
             Mode::Sync => played + self.stream.latency,
@@ -338,10 +375,74 @@ impl Conductor {
             };
             drop(settings);
             self.next_segment += 1;
-            if self.links.jobs.send(job).is_err() {
+            if self.links.jobs.send(Job::Segment(job)).is_err() {
                 return;
             }
         }
+    }
+
+    /// Live, in real time: tells the synth worker what changed, once the chord that is being gathered is decided.
+    fn send_changes(&mut self, now: u64) {
+        if !self.chord.is_empty() {
+            return;
+        }
+        for part in 0..MAX_PARTS {
+            if let Some(changed) = self.changed[part].take() {
+                self.send_change(part, changed, now, None);
+            }
+        }
+    }
+
+    /// Live, offline: tells it at fixed points of stream time before host sample `until`, and from which sample on it is
+    /// to be heard, so that the same notes give the same audio whatever the block size. A part of which nothing changes is
+    /// continued in time.
+    fn send_changes_exactly(&mut self, until: u64) {
+        let step = grid_samples(self.stream.rate);
+        let again = CONTINUED * step;
+        while self.grid <= until {
+            let at = self.grid;
+            self.grid += step;
+            self.flush_if_gathered(at);
+            if !self.chord.is_empty() {
+                continue;
+            }
+            for part in 0..self.cast.as_ref().map_or(0, Cast::parts).min(MAX_PARTS) {
+                let continued = self.sent[part].filter(|sent| at >= sent + again);
+                let still = || self.window.sounds(part, self.stream.seconds(at) - RINGING);
+                let due = self.changed[part].take().or_else(|| continued.filter(|_| still()).map(|_| at));
+                if let Some(changed) = due {
+                    self.sent[part] = Some(at);
+                    self.send_change(part, changed, at, Some(at + step));
+                }
+            }
+        }
+    }
+
+    fn send_change(&mut self, part: usize, changed: u64, known: u64, enter: Option<u64>) {
+        let Some(cast) = self.cast.as_ref().filter(|cast| part < cast.parts()) else { return };
+        let notes = self.window.known(part, f64::INFINITY);
+        if notes.is_empty() {
+            return;
+        }
+        let settings = self.shared.settings.lock();
+        let change = LiveChange {
+            epoch: self.stream.time.epoch,
+            rate: self.stream.rate,
+            part,
+            instrument: cast.instruments[part],
+            performance: cast.performance,
+            steps: settings.steps,
+            guidance: (settings.guidance_notes, settings.guidance_performance),
+            seed: settings.seed,
+            notes,
+            known,
+            changed,
+            enter,
+        };
+        drop(settings);
+        self.shared.changes_sent.fetch_add(1, Ordering::AcqRel);
+        // Without a synth worker the engine is ending.
+        let _ = self.links.jobs.send(Job::Change(change));
     }
 }
 

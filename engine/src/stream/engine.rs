@@ -5,8 +5,9 @@ use super::clock::{Mode, StreamClock};
 use super::conductor::{Conductor, ConductorLinks};
 use super::control::{Control, Settings};
 use super::instant::TableNote;
+use super::live::{ALL_PASSAGES, Layers, PASSAGES};
 use super::loading::{Loaded, Loader};
-use super::player::PACKETS;
+use super::player::{PACKETS, StreamPlayer};
 use super::synth_worker::{SynthLinks, SynthWorker};
 use super::telemetry::{StatusKind, Telemetry};
 use parking_lot::Mutex;
@@ -85,6 +86,9 @@ pub(super) struct Shared {
     pub stream_mode: AtomicU8,
     /// How often the host has activated the instrument; models load at the first, and again after a failure.
     pub activations: AtomicU64,
+    /// Live: changes that the conductor has sent, and that the synth worker has answered. Offline blocks wait for it.
+    pub changes_sent: AtomicU64,
+    pub changes_answered: AtomicU64,
     pub stop: AtomicBool,
     load_state: AtomicU8,
     /// What the models gave, once they are loaded.
@@ -111,6 +115,8 @@ impl Shared {
             rate: AtomicU32::new(48_000),
             stream_mode: AtomicU8::new(Mode::default().bits()),
             activations: AtomicU64::new(0),
+            changes_sent: AtomicU64::new(0),
+            changes_answered: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             load_state: AtomicU8::new(LoadState::Waiting as u8),
             loaded: Mutex::new(None),
@@ -136,6 +142,12 @@ impl Shared {
     pub fn table_complete(&self) -> bool {
         let generation = self.settings_generation.load(Ordering::Acquire);
         self.table_complete_for.load(Ordering::Acquire) == generation
+    }
+
+    /// Whether the synth worker has answered every change of Live.
+    pub fn changes_answered(&self) -> bool {
+        let sent = self.changes_sent.load(Ordering::Acquire);
+        self.changes_answered.load(Ordering::Acquire) >= sent
     }
 
     /// Whether nobody listens while blocks are rendered.
@@ -172,6 +184,8 @@ impl Engine {
         let (decisions_in, decisions) = HeapRb::new(DECISION_RING).split();
         let (packets_in, packets) = HeapRb::new(PACKETS).split();
         let (returned_in, returned) = HeapRb::new(2 * PACKETS).split();
+        let (passages_in, passages) = HeapRb::new(PASSAGES).split();
+        let (returned_passages_in, returned_passages) = HeapRb::new(ALL_PASSAGES + PASSAGES).split();
         let (bank_in, bank) = HeapRb::new(BANK_RING).split();
         let (jobs_in, jobs) = crossbeam_channel::unbounded();
 
@@ -179,7 +193,7 @@ impl Engine {
             Conductor::new(Arc::clone(&shared), ConductorLinks { played, decisions: decisions_in, jobs: jobs_in });
         let synth = SynthWorker::new(
             Arc::clone(&shared),
-            SynthLinks { jobs, packets: packets_in, returned, bank: bank_in },
+            SynthLinks { jobs, packets: packets_in, returned, passages: passages_in, returned_passages, bank: bank_in },
             loader,
         );
         let mut threads = Vec::new();
@@ -201,7 +215,12 @@ impl Engine {
         }
         let links = AudioLinks { played: played_in, decisions, bank, conductor };
         Self {
-            audio: AudioSide::new(Arc::clone(&shared), links, packets, returned_in),
+            audio: AudioSide::new(
+                Arc::clone(&shared),
+                links,
+                StreamPlayer::new(packets, returned_in),
+                Layers::new(passages, returned_passages_in),
+            ),
             control: Control::new(Arc::clone(&shared)),
             telemetry,
             workers: Workers { shared, threads },

@@ -7,7 +7,10 @@ use super::message::SegmentJob;
 use crate::arranger::Ensemble;
 use crate::inference::{Models, Runtime, locations};
 use crate::score::Note;
-use crate::synth::{Catalogue, Guidance, HOP_FRAMES, PartAudio, PartInput, SegmentRequest, SynthState, Synthesizer};
+use crate::synth::{
+    Catalogue, Guidance, HOP_FRAMES, PartAudio, PartInput, PassageAudio, PassageRequest, SegmentCost, SegmentRequest,
+    SynthState, Synthesizer,
+};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,10 +21,16 @@ pub(super) trait Renderer: Send {
     /// Forgets what came before: the next segment is the first of its stream.
     fn begin(&mut self);
     /// Renders the new frames of a segment: [`SEGMENT_SAMPLES`] at 48 kHz for every part in `out`.
-    /// Returns how many parts had to be computed.
-    fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<usize, String>;
-    /// Renders a single note of an instrument, stereo at 48 kHz.
-    fn note(&mut self, note: SingleNote) -> Result<PartAudio, String>;
+    fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<SegmentCost, String>;
+    /// Renders a passage; `more` says whether there is time for another step.
+    fn passage(
+        &mut self,
+        request: &PassageRequest<'_>,
+        out: &mut Vec<PassageAudio>,
+        more: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<SegmentCost, String>;
+    /// Renders a single note of an instrument, stereo at 48 kHz; `None` if `more` said no meanwhile.
+    fn note(&mut self, note: SingleNote, more: &mut dyn FnMut() -> bool) -> Result<Option<PartAudio>, String>;
 }
 
 /// A note for the instant voice.
@@ -36,9 +45,6 @@ pub(super) struct SingleNote {
     pub seconds: f64,
     pub steps: usize,
 }
-
-/// Where a single note begins: one frame late, so that its onset is whole in the note roll. The table cuts it off.
-const ONSET: f64 = 0.01;
 
 /// Samples per channel that a segment adds, at 48 kHz.
 pub(super) const SEGMENT_SAMPLES: usize = HOP_FRAMES * super::clock::FRAME as usize;
@@ -119,7 +125,7 @@ impl Renderer for ModelRenderer {
         self.state = SynthState::default();
     }
 
-    fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<usize, String> {
+    fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<SegmentCost, String> {
         let parts: Vec<PartInput<'_>> =
             job.parts.iter().map(|(instrument, notes)| PartInput { instrument: *instrument, notes }).collect();
         let request = SegmentRequest {
@@ -130,23 +136,34 @@ impl Renderer for ModelRenderer {
             seed: job.seed,
             parts: &parts,
         };
-        let cost = self.synthesizer.render_segment(&request, &mut self.state, out).map_err(|e| sentence(&e))?;
-        Ok(cost.active_parts)
+        self.synthesizer.render_segment(&request, &mut self.state, out).map_err(|e| sentence(&e))
     }
 
-    fn note(&mut self, note: SingleNote) -> Result<PartAudio, String> {
+    fn passage(
+        &mut self,
+        request: &PassageRequest<'_>,
+        out: &mut Vec<PassageAudio>,
+        more: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<SegmentCost, String> {
+        self.synthesizer.render_passage(request, out, more).map_err(|e| sentence(&e))
+    }
+
+    fn note(&mut self, note: SingleNote, more: &mut dyn FnMut() -> bool) -> Result<Option<PartAudio>, String> {
         let SingleNote { performance, instrument, pitch, velocity, held, seconds, steps } = note;
         // The seed is fixed, so that a table is the same every time.
-        let request = SegmentRequest {
-            index: 0,
+        let request = PassageRequest {
+            first: 0,
+            context: 0,
+            frames: 0,
+            lead_in: 0,
             performance,
             steps,
-            guidance: Guidance { notes: 1.0, performance: 1.0 },
+            guidance: Guidance::NONE,
             seed: 0,
             parts: &[],
         };
-        let note = Note { onset: ONSET, end: ONSET + held, pitch, velocity };
-        self.synthesizer.render_note(&request, instrument, note, seconds + ONSET).map_err(|e| sentence(&e))
+        let note = Note { onset: 0.0, end: held, pitch, velocity };
+        self.synthesizer.render_note(&request, instrument, note, seconds, more).map_err(|e| sentence(&e))
     }
 }
 

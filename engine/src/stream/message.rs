@@ -2,6 +2,7 @@
 
 use super::MAX_PARTS;
 use super::instant::TableNote;
+use super::live::LiveChange;
 use crate::score::Note;
 use std::sync::Arc;
 
@@ -43,6 +44,15 @@ pub(super) struct Decision {
     pub key: u8,
     /// 0 ends the note.
     pub velocity: u8,
+}
+
+/// Conductor to synth worker.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Sync: the next segment.
+    Segment(SegmentJob),
+    /// Live: what a part plays now.
+    Change(LiveChange),
 }
 
 /// Conductor to synth worker: everything a segment is made from.

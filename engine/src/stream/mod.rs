@@ -11,8 +11,8 @@
 //! * Offline, the same notes give the same bytes, whatever the block size.
 //! * Without ONNX Runtime or without models the engine runs, silent, and [`Telemetry::status`] says what to do.
 //!
-//! Live plays the *instant voice* alone: single notes that the same models rendered when the performance was
-//! loaded. Segments that know their context are played in Sync and Offline.
+//! Live plays the *instant voice* at once (single notes that the same models rendered when the performance was loaded) and
+//! fades each note into a short passage that knows its context, as soon as that is rendered. Sync plays segments alone.
 
 mod audio;
 mod clock;
@@ -20,6 +20,7 @@ mod conductor;
 mod control;
 mod engine;
 mod instant;
+mod live;
 mod loading;
 mod message;
 mod pace;

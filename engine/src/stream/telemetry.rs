@@ -43,6 +43,12 @@ pub struct RollEvent {
     pub velocity: u8,
 }
 
+/// Most steps that are told apart, and one.
+const STEPS: usize = 65;
+/// Seconds of a bucket of [`Telemetry::in_context_within`].
+const BUCKET: f64 = 0.01;
+const BUCKETS: usize = 101;
+
 /// Notes kept for an editor that is closed; older ones are forgotten.
 const ROLL_EVENTS: usize = 1024;
 
@@ -65,6 +71,17 @@ pub struct Telemetry {
     sounding_segments: AtomicU64,
     busy_nanos: AtomicU64,
     slowest_nanos: AtomicU64,
+    /// Live: passages that arrived, came after their time, did not know of a release, and ended with nothing after them.
+    pub(super) live_passages: AtomicU64,
+    pub(super) live_late: AtomicU64,
+    pub(super) live_overtaken: AtomicU64,
+    pub(super) live_missing: AtomicU64,
+    /// Live: by steps, how many passages were given them.
+    live_steps: [AtomicU64; STEPS],
+    /// Live: notes by the time from key to context, in buckets of [`BUCKET`] seconds; the last is all that is longer.
+    in_context: [AtomicU64; BUCKETS],
+    /// The rate by which that time is told, in Hz.
+    pub(super) rate: AtomicU32,
     pub(super) voices: AtomicU32,
     pub(super) seconds_bits: AtomicU64,
     pub(super) peaks: [AtomicF32; MAX_PARTS],
@@ -91,6 +108,13 @@ impl Telemetry {
             sounding_segments: AtomicU64::new(0),
             busy_nanos: AtomicU64::new(0),
             slowest_nanos: AtomicU64::new(0),
+            live_passages: AtomicU64::new(0),
+            live_late: AtomicU64::new(0),
+            live_overtaken: AtomicU64::new(0),
+            live_missing: AtomicU64::new(0),
+            live_steps: std::array::from_fn(|_| AtomicU64::new(0)),
+            in_context: std::array::from_fn(|_| AtomicU64::new(0)),
+            rate: AtomicU32::new(48_000),
             voices: AtomicU32::new(0),
             seconds_bits: AtomicU64::new(0),
             peaks: std::array::from_fn(|_| AtomicF32::new(0.0)),
@@ -163,6 +187,62 @@ impl Telemetry {
         self.sounding_segments.fetch_add(1, Ordering::Relaxed);
         self.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.slowest_nanos.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    /// Live: passages in context that reached the audio thread.
+    #[must_use]
+    pub fn live_passages(&self) -> u64 {
+        self.live_passages.load(Ordering::Relaxed)
+    }
+
+    /// Live: passages that came when most of their time was over, and were not heard.
+    #[must_use]
+    pub fn live_late(&self) -> u64 {
+        self.live_late.load(Ordering::Relaxed)
+    }
+
+    /// Live: passages that were not heard because a key was released while they were rendered.
+    #[must_use]
+    pub fn live_overtaken(&self) -> u64 {
+        self.live_overtaken.load(Ordering::Relaxed)
+    }
+
+    /// Live: how often a passage ended while its notes were held and no other was there; the instant voice carried on.
+    #[must_use]
+    pub fn live_missing(&self) -> u64 {
+        self.live_missing.load(Ordering::Relaxed)
+    }
+
+    /// Live: how many passages were given so many steps, by steps (0..=64).
+    #[must_use]
+    pub fn live_steps(&self) -> Vec<u64> {
+        self.live_steps.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    pub(super) fn count_live_steps(&self, steps: usize) {
+        self.live_steps[steps.min(STEPS - 1)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A voice was faded into its context so many host samples after its key. Wait-free.
+    pub(super) fn count_in_context(&self, samples: u64) {
+        let seconds = samples as f64 / f64::from(self.rate.load(Ordering::Relaxed).max(1));
+        self.in_context[((seconds / BUCKET) as usize).min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Live: notes that were heard in context so far, and the seconds after its key within which this share of them (0 to
+    /// 1) was; in steps of 10 ms, infinite beyond a second.
+    #[must_use]
+    pub fn in_context_within(&self, share: f64) -> (u64, f64) {
+        let counts: Vec<u64> = self.in_context.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let total: u64 = counts.iter().sum();
+        let mut sum = 0;
+        let wanted = (share * total as f64).ceil() as u64;
+        let bucket = counts.iter().position(|count| {
+            sum += count;
+            sum >= wanted
+        });
+        let seconds = bucket.filter(|&at| at + 1 < BUCKETS).map_or(f64::INFINITY, |at| (at + 1) as f64 * BUCKET);
+        (total, seconds)
     }
 
     /// How often audio was missing when it was due.

@@ -4,18 +4,23 @@ use super::loading::{Loaded, Loader, Renderer, SEGMENT_SAMPLES, SingleNote};
 use super::message::SegmentJob;
 use super::*;
 use crate::inference::{Models, Runtime};
-use crate::synth::{Catalogue, PartAudio};
+use crate::score::Note;
+use crate::synth::{Catalogue, PartAudio, PassageAudio, PassageRequest, SegmentCost};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+
+mod live;
 
 /// What a test wants its renderer to do besides.
 #[derive(Default)]
 struct Behaviour {
     /// Wall time of a segment, in milliseconds.
     takes_ms: AtomicU32,
-    /// How many of the next segments panic.
+    /// How many of the next segments or passages panic.
     panics: AtomicU32,
+    /// How much louder than the instant voice a passage is: bits of a float, less 1.
+    passage_level: AtomicU32,
 }
 
 struct Impulses(Arc<Behaviour>);
@@ -23,7 +28,7 @@ struct Impulses(Arc<Behaviour>);
 impl Renderer for Impulses {
     fn begin(&mut self) {}
 
-    fn segment(&mut self, job: &SegmentJob, _steps: usize, out: &mut Vec<PartAudio>) -> Result<usize, String> {
+    fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<SegmentCost, String> {
         std::thread::sleep(Duration::from_millis(self.0.takes_ms.load(Ordering::Relaxed).into()));
         if self.0.panics.load(Ordering::Relaxed) > 0 {
             self.0.panics.fetch_sub(1, Ordering::Relaxed);
@@ -40,15 +45,59 @@ impl Renderer for Impulses {
             }
             out.push(PartAudio { left: wave.clone(), right: wave });
         }
-        Ok(out.len())
+        let spent = SegmentCost { active_parts: out.len(), frames: 128, steps, ..SegmentCost::default() };
+        Ok(spent)
     }
 
-    fn note(&mut self, note: SingleNote) -> Result<PartAudio, String> {
-        let hz = 440.0 * 2f32.powf((f32::from(note.pitch) - 69.0) / 12.0);
-        let frames = (note.seconds * 48_000.0) as usize;
-        let wave: Vec<f32> = (0..frames).map(|i| 0.2 * (std::f32::consts::TAU * hz * i as f32 / 48e3).sin()).collect();
-        Ok(PartAudio { left: wave.clone(), right: wave })
+    /// Sines that begin with their notes, as those of the instant voice do.
+    fn passage(
+        &mut self,
+        request: &PassageRequest<'_>,
+        out: &mut Vec<PassageAudio>,
+        more: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<SegmentCost, String> {
+        std::thread::sleep(Duration::from_millis(self.0.takes_ms.load(Ordering::Relaxed).into()));
+        if self.0.panics.load(Ordering::Relaxed) > 0 {
+            self.0.panics.fetch_sub(1, Ordering::Relaxed);
+            panic!("as the test asked");
+        }
+        let begin = (request.first - request.lead_in as i64) * 480;
+        let level = f32::from_bits(self.0.passage_level.load(Ordering::Relaxed)) + 1.0;
+        out.clear();
+        for part in request.parts {
+            let mut audio = PassageAudio::default();
+            audio.audio.left = vec![0.0; (request.lead_in + request.frames) * 480];
+            for note in part.notes {
+                for (i, sample) in audio.audio.left.iter_mut().enumerate() {
+                    let seconds = (begin + i as i64) as f64 / 48e3;
+                    *sample += level * note_at(note, seconds);
+                }
+            }
+            audio.audio.right = audio.audio.left.clone();
+            out.push(audio);
+        }
+        let steps = (0..request.steps).take_while(|&step| step == 0 || more(step)).count();
+        Ok(SegmentCost { active_parts: out.len(), frames: 128, steps, ..SegmentCost::default() })
     }
+
+    fn note(&mut self, note: SingleNote, _more: &mut dyn FnMut() -> bool) -> Result<Option<PartAudio>, String> {
+        let played = Note { onset: 0.0, end: note.held, pitch: note.pitch, velocity: note.velocity };
+        let frames = (note.seconds * 48_000.0) as usize;
+        let wave: Vec<f32> = (0..frames).map(|i| note_at(&played, i as f64 / 48e3)).collect();
+        Ok(Some(PartAudio { left: wave.clone(), right: wave }))
+    }
+}
+
+/// A sine from its onset on, which dies away by 60 dB in 0.4 s after its end; the loudness of the instant voice's law.
+fn note_at(note: &Note, seconds: f64) -> f32 {
+    let hz = 440.0 * 2f64.powf((f64::from(note.pitch) - 69.0) / 12.0);
+    let since = seconds - note.onset;
+    if since < 0.0 {
+        return 0.0;
+    }
+    let release = 0.001f64.powf((seconds - note.end).max(0.0) / 0.4);
+    let level = 0.1 * (f64::from(note.velocity) / 96.0).powi(2);
+    (level * release * (std::f64::consts::TAU * (hz * since).rem_euclid(1.0)).sin()) as f32
 }
 
 fn engine(behaviour: Arc<Behaviour>) -> Engine {

@@ -109,6 +109,11 @@ impl ScoreWindow {
             .collect()
     }
 
+    /// Whether a part has a note that is held or ended after `seconds`.
+    pub fn sounds(&self, part: usize, seconds: f64) -> bool {
+        self.parts[part].iter().any(|note| note.end > seconds)
+    }
+
     /// Forgets notes that ended before `seconds`.
     pub fn prune(&mut self, seconds: f64) {
         for part in 0..MAX_PARTS {

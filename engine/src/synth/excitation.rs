@@ -6,7 +6,8 @@ use std::ops::Range;
 use num_complex::{Complex32, Complex64};
 
 use super::rates::{BINS, FRAMES_PER_SECOND, KEYS, LOW_KEY, MEL_FMAX, SAMPLE_RATE, WINDOW};
-use super::roll::NoteRoll;
+use super::roll::{NoteRoll, fold_pitch};
+use crate::score::Note;
 
 /// Bins of the Hann window's main lobe around a partial.
 const LOBE: usize = 4;
@@ -18,6 +19,32 @@ const BIN_HZ: f64 = SAMPLE_RATE as f64 / WINDOW as f64; // 23.4375
 /// so that a pitch is steady and neighbouring segments agree where they cross.
 pub struct Excitation {
     keys: Vec<Partials>,
+}
+
+/// Where the phases of each key's harmonics are counted from: absolute time 0, or each note's own beginning.
+///
+/// By absolute time segments agree that know nothing of each other. By its own beginning a note has the phases of every
+/// other rendering of it, wherever in time that was: the single notes of the instant voice and the segments around them.
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    /// Key, first frame that the note may sound in, and its beginning in seconds; in order of time.
+    notes: Vec<(usize, i64, f64)>,
+}
+
+impl Origins {
+    /// Every note from its own onset on; notes in any order.
+    pub fn of_notes(notes: &[Note]) -> Self {
+        let frame = |onset: f64| (onset * FRAMES_PER_SECOND - 1.0).floor() as i64;
+        let mut notes: Vec<_> =
+            notes.iter().map(|note| (fold_pitch(note.pitch), frame(note.onset), note.onset)).collect();
+        notes.sort_by(|a, b| a.2.total_cmp(&b.2));
+        Self { notes }
+    }
+
+    fn seconds(&self, key: usize, frame: i64) -> f64 {
+        let begun = self.notes.iter().rev().find(|&&(of, first, _)| of == key && first <= frame);
+        begun.map_or(0.0, |&(_, _, onset)| onset)
+    }
 }
 
 struct Partials {
@@ -42,14 +69,22 @@ impl Excitation {
 
     /// Spectrum of the frames `frames` of a roll, the first of which is absolute frame `first_frame`; shape
     /// `[frames, BINS]`, centre-referenced, a partial of amplitude 1 peaking at 1.
-    pub fn fill(&self, roll: &NoteRoll, frames: Range<usize>, first_frame: i64, out: &mut Vec<Complex32>) {
+    pub fn fill(
+        &self,
+        roll: &NoteRoll,
+        origins: &Origins,
+        frames: Range<usize>,
+        first_frame: i64,
+        out: &mut Vec<Complex32>,
+    ) {
         out.clear();
         out.resize(frames.len() * BINS, Complex32::new(0.0, 0.0));
         for ((frame, absolute), row) in frames.zip(first_frame..).zip(out.chunks_exact_mut(BINS)) {
             for (key, partials) in self.keys.iter().enumerate() {
                 let amplitude = roll.amplitude(frame, key);
                 if amplitude > 0.0 {
-                    partials.add(amplitude, absolute, row);
+                    let seconds = absolute as f64 / FRAMES_PER_SECOND - origins.seconds(key, absolute);
+                    partials.add(amplitude, seconds, row);
                 }
             }
         }
@@ -81,9 +116,9 @@ fn main_lobe(distance: f64) -> f64 {
 }
 
 impl Partials {
-    fn add(&self, amplitude: f32, frame: i64, row: &mut [Complex32]) {
+    fn add(&self, amplitude: f32, seconds: f64, row: &mut [Complex32]) {
         // Hours into a stream the cycles are millions: only their fraction, taken in f64, is a phase.
-        let cycles = (self.f0 * (frame as f64 / FRAMES_PER_SECOND)).rem_euclid(1.0);
+        let cycles = (self.f0 * seconds).rem_euclid(1.0);
         let (sin, cos) = (TAU * cycles).sin_cos();
         let step = Complex64::new(cos, sin);
         // Harmonics 1 to LANES exactly, then all lanes turn together: one harmonic after the other, each waiting for
@@ -114,14 +149,13 @@ impl Partials {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::Note;
     use crate::synth::mel::golden;
 
     fn assert_like_python(notes: &[Note], first_frame: i64, expected: &[Vec<[f32; 2]>]) {
         let golden = golden();
         let (mut roll, mut spectrum) = (NoteRoll::default(), Vec::new());
         roll.fill(notes, first_frame, golden.frames);
-        Excitation::new().fill(&roll, 0..golden.frames, first_frame, &mut spectrum);
+        Excitation::new().fill(&roll, &Origins::default(), 0..golden.frames, first_frame, &mut spectrum);
         for (row, frame) in expected.iter().zip((0..golden.frames).step_by(6)) {
             for (&[re, im], &bin) in row.iter().zip(&golden.excitation_bins) {
                 let ours = spectrum[frame * BINS + bin];
@@ -135,6 +169,21 @@ mod tests {
     fn an_excitation_is_the_one_python_builds() {
         let golden = golden();
         assert_like_python(&golden.notes(), golden.first_frame, &golden.excitation);
+    }
+
+    #[test]
+    fn counted_from_their_own_beginnings_notes_have_the_same_phases_at_any_time() {
+        let spectrum = |onset: f64| {
+            let note = Note { onset, end: f64::INFINITY, pitch: 57, velocity: 90 };
+            let (mut roll, mut spectrum) = (NoteRoll::default(), Vec::new());
+            let first = (onset * FRAMES_PER_SECOND).round() as i64;
+            roll.fill(&[note], first, 20);
+            Excitation::new().fill(&roll, &Origins::of_notes(&[note]), 5..20, first + 5, &mut spectrum);
+            spectrum
+        };
+        let (here, there) = (spectrum(0.0), spectrum(1234.57));
+        assert!(here.iter().any(|value| value.norm() > 0.1));
+        assert!(here.iter().zip(&there).all(|(one, other)| (one - other).norm() < 1e-3));
     }
 
     #[test]

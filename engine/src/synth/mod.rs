@@ -9,6 +9,7 @@ mod excitation;
 mod guidance;
 pub mod mel;
 pub(crate) mod noise;
+mod passage;
 mod rates;
 mod roll;
 mod sampler;
@@ -18,7 +19,9 @@ mod stft;
 mod vocoder;
 
 pub use catalogue::{Catalogue, Instrument, Performance};
+pub use excitation::Origins;
 pub use guidance::Guidance;
+pub use passage::{PassageAudio, PassagePart, PassageRequest};
 pub use rates::{
     BINS, CONTEXT_FRAMES, FRAMES_PER_SECOND, HOP, HOP_FRAMES, KEYS, LOW_KEY, MAX_PARTS, OVERLAP_FRAMES, SAMPLE_RATE,
     WINDOW,

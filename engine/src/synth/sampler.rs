@@ -13,10 +13,9 @@ pub fn committed_weight(frame: usize) -> f32 {
     }
 }
 
-/// Draws `new` towards `committed` by [`committed_weight`]; both `[frames, MEL]`.
-pub fn blend(new: &mut [f32], committed: &[f32]) {
-    for (frame, (new, committed)) in new.chunks_exact_mut(MEL).zip(committed.chunks_exact(MEL)).enumerate() {
-        let weight = committed_weight(frame);
+/// Draws `new` towards `committed`, both `[frames, MEL]`, by a weight per frame.
+pub fn blend(new: &mut [f32], committed: &[f32], weights: &[f32]) {
+    for ((new, committed), &weight) in new.chunks_exact_mut(MEL).zip(committed.chunks_exact(MEL)).zip(weights) {
         for (new, &committed) in new.iter_mut().zip(committed) {
             *new += weight * (committed - *new);
         }
@@ -63,7 +62,8 @@ mod tests {
     #[test]
     fn two_constant_segments_0_and_1_meet_in_k_over_31() {
         let mut new = vec![1.0; SEGMENT_FRAMES * MEL];
-        blend(&mut new, &vec![0.0; SEGMENT_FRAMES * MEL]);
+        let weights: Vec<f32> = (0..SEGMENT_FRAMES).map(committed_weight).collect();
+        blend(&mut new, &vec![0.0; SEGMENT_FRAMES * MEL], &weights);
         for k in 0..OVERLAP_FRAMES {
             assert!((new[(CONTEXT_FRAMES + k) * MEL] - k as f32 / 31.0).abs() < 1e-6);
         }

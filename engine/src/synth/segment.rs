@@ -6,6 +6,7 @@ use crate::inference::{InferenceError, Models, Session, TensorView};
 use crate::score::Note;
 
 use super::catalogue::Catalogue;
+use super::excitation::Origins;
 use super::guidance::{Condition, Guidance};
 use super::noise::Noise;
 use super::rates::{
@@ -21,7 +22,7 @@ use super::vocoder::{GAINS, Resynthesis};
 const HOP_SAMPLES: usize = HOP_FRAMES * HOP; // 30,720
 /// Level at which the networks' sound is played. They learnt from recordings in which a loud part alone comes near full
 /// scale; parts are summed, and a player may be louder than the recordings were.
-const LEVEL: f32 = 0.5;
+pub(super) const LEVEL: f32 = 0.5;
 /// Samples of the crossfade.
 const OVERLAP_SAMPLES: usize = OVERLAP_FRAMES * HOP; // 15,360
 /// Purposes of noise streams; 0 and 1 are the vocoder's.
@@ -109,10 +110,27 @@ pub type PartAudio = StereoBuffer;
 pub struct SegmentCost {
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// Parts that sounded.
+    /// Parts that sounded: rows of the networks' batch.
     pub active_parts: usize,
+    /// Frames of each row.
+    pub frames: usize,
     /// Denoiser steps taken.
     pub steps: usize,
+    /// Seconds in the prior, in all steps of the denoiser, and in the vocoder network; the rest is ours.
+    pub prior: f64,
+    /// See `prior`.
+    pub denoiser: f64,
+    /// See `prior`.
+    pub vocoder: f64,
+}
+
+/// The frames of one network call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// Absolute number of the first.
+    pub first: i64,
+    /// How many.
+    pub frames: usize,
 }
 
 /// What one segment leaves to the next, per part. A fresh one begins in silence.
@@ -195,32 +213,37 @@ pub struct Synthesizer {
     vocoder: Session,
     residual_std: Vec<f32>,
     schedule: Schedule,
-    resynthesis: Resynthesis,
-    work: Work,
+    pub(super) resynthesis: Resynthesis,
+    pub(super) work: Work,
 }
 
 /// Buffers of one segment, `[active parts, ...]`, kept from segment to segment.
 #[derive(Default)]
-struct Work {
-    rolls: Vec<NoteRoll>,
-    active: Vec<usize>,
+pub(super) struct Work {
+    pub rolls: Vec<NoteRoll>,
+    /// Which of the request's parts are the rows of the batch, and the numbers that their noise goes by.
+    pub active: Vec<usize>,
+    pub voices: Vec<usize>,
     roll: Vec<f32>,
     instrument: Vec<i64>,
     performance: Vec<i64>,
     notes_on: Vec<f32>,
     time: Vec<f32>,
     prior: Vec<f32>,
-    committed: Vec<f32>,
+    /// Mel that the rows are drawn to, `[active, frames, MEL]`, and how strongly, `[active, frames]`; empty: not at all.
+    pub committed: Vec<f32>,
+    pub weights: Vec<f32>,
     x: Vec<f32>,
     v: Vec<f32>,
     conditioned: Vec<f32>,
     condition_prior: Vec<f32>,
     condition_roll: Vec<f32>,
     condition_x: Vec<f32>,
-    gains: Vec<f32>,
-    mel: Vec<f32>,
+    pub gains: Vec<f32>,
+    pub mel: Vec<f32>,
     /// One part's new audio, crossfade not yet done: `HOP_SAMPLES + OVERLAP_SAMPLES`.
     audio: StereoBuffer,
+    pub cost: SegmentCost,
 }
 
 impl Synthesizer {
@@ -278,14 +301,12 @@ impl Synthesizer {
             }
         }
         let first_frame = request.index * HOP_FRAMES as i64 - CONTEXT_FRAMES as i64;
-        self.lay_down_notes(request, first_frame);
-        if !self.work.active.is_empty() {
-            // A beginning has nothing to be drawn to: an onset in its first frames must keep its attack.
-            self.gather_committed(follows.then_some(state));
-            self.run_prior()?;
-            self.sample(request, first_frame)?;
-            self.run_vocoder()?;
-        }
+        let span = Span { first: first_frame, frames: SEGMENT_FRAMES };
+        self.lay_down_notes(request.parts, request.performance, span);
+        self.work.voices.clone_from(&self.work.active);
+        // A beginning has nothing to be drawn to: an onset in its first frames must keep its attack.
+        self.gather_committed(follows.then_some(state));
+        self.run_networks(span, request.seed, request.guidance, request.steps, |_| true)?;
         let mut slots = self.work.active.iter().enumerate().peekable();
         let parts = out.iter_mut().zip(&mut state.parts).zip(&self.work.rolls);
         for (part, ((audio, state), roll)) in parts.enumerate() {
@@ -294,62 +315,36 @@ impl Synthesizer {
                     let gains = &self.work.gains[slot * SEGMENT_FRAMES * GAINS * BINS..];
                     let audible = CONTEXT_FRAMES..SEGMENT_FRAMES;
                     let rendered = &mut self.work.audio;
-                    self.resynthesis.render((roll, gains), (request.seed, part), first_frame, audible, rendered);
+                    let (origins, noise) = (Origins::default(), (request.seed, part));
+                    self.resynthesis.render((roll, gains), &origins, noise, first_frame, audible, rendered);
                     rendered.left.iter_mut().chain(&mut rendered.right).for_each(|sample| *sample *= LEVEL);
-                    state.commit(frames_of(&self.work.mel, slot), rendered, audio);
+                    state.commit(row_of(&self.work.mel, slot, SEGMENT_FRAMES * MEL), rendered, audio);
                 }
                 None => state.fade_out(audio),
             }
         }
         state.next = Some(request.index + 1);
-        Ok(SegmentCost {
-            seconds: started.elapsed().as_secs_f64(),
-            active_parts: self.work.active.len(),
-            steps: request.steps,
-        })
-    }
-
-    /// Renders one note alone, `total_s` long: what the instant voice's table is made of.
-    pub fn render_note(
-        &mut self,
-        request: &SegmentRequest<'_>,
-        instrument: usize,
-        note: Note,
-        total_s: f64,
-    ) -> Result<StereoBuffer, SynthError> {
-        let notes = [note];
-        let parts = [PartInput { instrument, notes: &notes }];
-        let samples = (total_s * f64::from(rates::SAMPLE_RATE)).round().max(0.0) as usize;
-        let (mut state, mut out) = (SynthState::default(), Vec::new());
-        let mut audio = StereoBuffer::default();
-        for index in 0..samples.div_ceil(HOP_SAMPLES) as i64 {
-            self.render_segment(&SegmentRequest { index, parts: &parts, ..*request }, &mut state, &mut out)?;
-            audio.left.extend_from_slice(&out[0].left);
-            audio.right.extend_from_slice(&out[0].right);
-        }
-        audio.left.truncate(samples);
-        audio.right.truncate(samples);
-        Ok(audio)
+        Ok(SegmentCost { seconds: started.elapsed().as_secs_f64(), ..self.work.cost })
     }
 
     /// Note rolls of all parts; those that sound or ring become the batch.
-    fn lay_down_notes(&mut self, request: &SegmentRequest<'_>, first_frame: i64) {
+    pub(super) fn lay_down_notes(&mut self, parts: &[PartInput<'_>], performance: usize, span: Span) {
         let work = &mut self.work;
         work.active.clear();
         work.roll.clear();
         work.instrument.clear();
         work.rolls.resize_with(MAX_PARTS, NoteRoll::default);
         let instruments = self.catalogue.instruments().len().max(1);
-        for (part, input) in request.parts.iter().enumerate() {
+        for (part, input) in parts.iter().enumerate() {
             let roll = &mut work.rolls[part];
-            roll.fill(input.notes, first_frame, SEGMENT_FRAMES);
+            roll.fill(input.notes, span.first, span.frames);
             if !roll.is_silent() {
                 work.active.push(part);
                 work.roll.extend_from_slice(&roll.values);
                 work.instrument.push(input.instrument.min(instruments - 1) as i64);
             }
         }
-        let performance = request.performance.min(self.catalogue.performances().len().saturating_sub(1));
+        let performance = performance.min(self.catalogue.performances().len().saturating_sub(1));
         work.performance.clear();
         work.performance.resize(work.active.len(), performance as i64);
         work.notes_on.clear();
@@ -357,55 +352,101 @@ impl Synthesizer {
     }
 
     fn gather_committed(&mut self, state: Option<&SynthState>) {
-        self.work.committed.clear();
-        for (&part, state) in self.work.active.iter().zip(state.into_iter().cycle()) {
-            self.work.committed.extend_from_slice(&state.parts[part].mel);
+        let work = &mut self.work;
+        work.committed.clear();
+        work.weights.clear();
+        let Some(state) = state else { return };
+        for &part in &work.active {
+            let row = work.committed.len() + SEGMENT_FRAMES * MEL;
+            work.committed.extend_from_slice(&state.parts[part].mel);
+            work.committed.resize(row, 0.0);
+            work.weights.extend((0..SEGMENT_FRAMES).map(committed_weight));
         }
     }
 
-    fn run_prior(&mut self) -> Result<(), SynthError> {
+    /// Prior, denoiser and vocoder over the rows that were laid down. `more` is asked before every step but the first
+    /// whether there is time for it; what the last one predicted is what is heard.
+    pub(super) fn run_networks(
+        &mut self,
+        span: Span,
+        seed: u64,
+        guidance: Guidance,
+        steps: usize,
+        more: impl FnMut(usize) -> bool,
+    ) -> Result<(), SynthError> {
+        self.work.cost =
+            SegmentCost { active_parts: self.work.active.len(), frames: span.frames, ..SegmentCost::default() };
+        if self.work.active.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        self.run_prior(span.frames)?;
+        let prior_done = Instant::now();
+        self.sample(span, seed, guidance, steps, more)?;
+        let sampled = Instant::now();
+        self.run_vocoder(span.frames)?;
+        let cost = &mut self.work.cost;
+        cost.prior = (prior_done - begun).as_secs_f64();
+        cost.denoiser = (sampled - prior_done).as_secs_f64();
+        cost.vocoder = sampled.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    fn run_prior(&mut self, frames: usize) -> Result<(), SynthError> {
         let work = &mut self.work;
         let batch = work.active.len();
         self.prior.run(
             &[
-                ("roll", TensorView::F32(&[batch, SEGMENT_FRAMES, PLANES, KEYS], &work.roll)),
+                ("roll", TensorView::F32(&[batch, frames, PLANES, KEYS], &work.roll)),
                 ("instrument", TensorView::I64(&[batch], &work.instrument)),
                 ("performance", TensorView::I64(&[batch], &work.performance)),
                 ("notes_on", TensorView::F32(&[batch], &work.notes_on)),
             ],
             &mut [("mel", &mut work.prior)],
         )?;
-        finite("prior", &work.prior, batch * SEGMENT_FRAMES * MEL)
+        finite("prior", &work.prior, batch * frames * MEL)
     }
 
     /// From noise to the mel: DDIM on the residual in units of its deviation, x0 drawn to the committed frames.
-    fn sample(&mut self, request: &SegmentRequest<'_>, first_frame: i64) -> Result<(), SynthError> {
-        let size = SEGMENT_FRAMES * MEL;
+    fn sample(
+        &mut self,
+        span: Span,
+        seed: u64,
+        guidance: Guidance,
+        steps: usize,
+        mut more: impl FnMut(usize) -> bool,
+    ) -> Result<(), SynthError> {
+        let size = span.frames * MEL;
         let batch = self.work.active.len();
-        if request.steps == 0 {
+        if steps == 0 {
             self.work.mel.clear();
             self.work.mel.extend_from_slice(&self.work.prior);
         } else {
             self.work.x.clear();
-            for &part in &self.work.active {
+            for &voice in &self.work.voices {
                 // Noise belongs to a place in the stream, so that an overlap starts from the same noise twice.
-                let noise = Noise::new(request.seed, part, NOISE_START);
-                let origin = first_frame * MEL as i64;
+                let noise = Noise::new(seed, voice, NOISE_START);
+                let origin = span.first * MEL as i64;
                 self.work.x.extend((0..size).map(|i| noise.gaussian(origin + i as i64)));
             }
-            let times: Vec<usize> = Schedule::times(request.steps).collect();
+            let times: Vec<usize> = Schedule::times(steps).collect();
             for (step, &t) in times.iter().enumerate() {
-                self.predict(t, request.guidance)?;
+                self.predict(t, guidance, span.frames)?;
+                self.work.cost.steps = step + 1;
+                let next = times.get(step + 1).copied().filter(|_| more(step + 1));
                 let work = &mut self.work;
                 for slot in 0..batch {
                     let range = slot * size..(slot + 1) * size;
-                    let (prior, committed) = (frames_of(&work.prior, slot), committed_of(&work.committed, slot));
+                    let (prior, committed) = (&work.prior[range.clone()], row_of(&work.committed, slot, size));
+                    let weights = row_of(&work.weights, slot, span.frames);
                     let std = &self.residual_std;
-                    let constrain = |x0: &mut [f32]| draw_to_committed(x0, prior, committed, std);
-                    let noise = Noise::new(request.seed ^ (step as u64) << 32, work.active[slot], NOISE_STEP);
+                    let constrain = |x0: &mut [f32]| draw_to_committed(x0, prior, committed, weights, std);
+                    let noise = Noise::new(seed ^ (step as u64) << 32, work.voices[slot], NOISE_STEP);
                     let state = (&mut work.x[range.clone()], &work.v[range]);
-                    let times = (t, times.get(step + 1).copied());
-                    ddim_step(&self.schedule, times, 0.0, state, constrain, |i| noise.gaussian(i as i64));
+                    ddim_step(&self.schedule, (t, next), 0.0, state, constrain, |i| noise.gaussian(i as i64));
+                }
+                if next.is_none() {
+                    break;
                 }
             }
             let work = &mut self.work;
@@ -413,15 +454,16 @@ impl Synthesizer {
             let deviation = self.residual_std.iter().cycle();
             work.mel.extend(work.prior.iter().zip(&work.x).zip(deviation).map(|((prior, x), std)| prior + x * std));
         }
+        let work = &mut self.work;
         for slot in 0..batch {
-            let committed = committed_of(&self.work.committed, slot);
-            blend(&mut self.work.mel[slot * size..slot * size + committed.len()], committed);
+            let (committed, weights) = (row_of(&work.committed, slot, size), row_of(&work.weights, slot, span.frames));
+            blend(&mut work.mel[slot * size..(slot + 1) * size], committed, weights);
         }
         Ok(())
     }
 
     /// The guided v of the whole batch at a time: all conditions in one run.
-    fn predict(&mut self, t: usize, guidance: Guidance) -> Result<(), SynthError> {
+    fn predict(&mut self, t: usize, guidance: Guidance, frames: usize) -> Result<(), SynthError> {
         let work = &mut self.work;
         let batch = work.active.len();
         let conditions: Vec<Condition> = guidance.conditions().collect();
@@ -448,12 +490,12 @@ impl Synthesizer {
         }
         work.time.clear();
         work.time.resize(rows, t as f32);
-        let mel_shape = [rows, SEGMENT_FRAMES, MEL];
+        let mel_shape = [rows, frames, MEL];
         self.denoiser.run(
             &[
                 ("x", TensorView::F32(&mel_shape, &work.condition_x)),
                 ("prior", TensorView::F32(&mel_shape, &work.condition_prior)),
-                ("roll", TensorView::F32(&[rows, SEGMENT_FRAMES, PLANES, KEYS], &work.condition_roll)),
+                ("roll", TensorView::F32(&[rows, frames, PLANES, KEYS], &work.condition_roll)),
                 ("instrument", TensorView::I64(&[rows], &instrument)),
                 ("performance", TensorView::I64(&[rows], &performance)),
                 ("notes_on", TensorView::F32(&[rows], &notes_on)),
@@ -461,7 +503,7 @@ impl Synthesizer {
             ],
             &mut [("v", &mut work.conditioned)],
         )?;
-        let size = batch * SEGMENT_FRAMES * MEL;
+        let size = batch * frames * MEL;
         finite("denoiser", &work.conditioned, conditions.len() * size)?;
         work.v.clear();
         work.v.resize(size, 0.0);
@@ -474,28 +516,22 @@ impl Synthesizer {
         Ok(())
     }
 
-    fn run_vocoder(&mut self) -> Result<(), SynthError> {
+    fn run_vocoder(&mut self, frames: usize) -> Result<(), SynthError> {
         let work = &mut self.work;
         let batch = work.active.len();
         self.vocoder.run(
             &[
-                ("mel", TensorView::F32(&[batch, SEGMENT_FRAMES, MEL], &work.mel)),
-                ("roll", TensorView::F32(&[batch, SEGMENT_FRAMES, PLANES, KEYS], &work.roll)),
+                ("mel", TensorView::F32(&[batch, frames, MEL], &work.mel)),
+                ("roll", TensorView::F32(&[batch, frames, PLANES, KEYS], &work.roll)),
             ],
             &mut [("gains", &mut work.gains)],
         )?;
-        finite("vocoder", &work.gains, batch * SEGMENT_FRAMES * GAINS * BINS)
+        finite("vocoder", &work.gains, batch * frames * GAINS * BINS)
     }
 }
 
-/// Mel or residual of one batch row, `[SEGMENT_FRAMES, MEL]`.
-fn frames_of(values: &[f32], slot: usize) -> &[f32] {
-    &values[slot * SEGMENT_FRAMES * MEL..(slot + 1) * SEGMENT_FRAMES * MEL]
-}
-
-/// Committed mel of one batch row, `[CONTEXT + OVERLAP, MEL]`; empty where nothing was committed.
-fn committed_of(values: &[f32], slot: usize) -> &[f32] {
-    let size = (CONTEXT_FRAMES + OVERLAP_FRAMES) * MEL;
+/// One batch row of so many values; empty where there are none.
+pub(super) fn row_of(values: &[f32], slot: usize, size: usize) -> &[f32] {
     values.get(slot * size..(slot + 1) * size).unwrap_or_default()
 }
 
@@ -508,10 +544,9 @@ fn finite(model: &'static str, values: &[f32], size: usize) -> Result<(), SynthE
 }
 
 /// x0-overlap (MODELS.md section 4): the predicted clean residual is drawn to the one that gives the committed mel.
-fn draw_to_committed(x0: &mut [f32], prior: &[f32], committed: &[f32], std: &[f32]) {
-    let rows = x0.chunks_exact_mut(MEL).zip(prior.chunks_exact(MEL)).zip(committed.chunks_exact(MEL));
-    for (frame, ((x0, prior), committed)) in rows.enumerate() {
-        let weight = committed_weight(frame);
+fn draw_to_committed(x0: &mut [f32], prior: &[f32], committed: &[f32], weights: &[f32], std: &[f32]) {
+    let rows = x0.chunks_exact_mut(MEL).zip(prior.chunks_exact(MEL)).zip(committed.chunks_exact(MEL)).zip(weights);
+    for (((x0, prior), committed), weight) in rows {
         for (((x0, prior), committed), std) in x0.iter_mut().zip(prior).zip(committed).zip(std) {
             *x0 += weight * ((committed - prior) / std - *x0);
         }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use num_complex::Complex32;
 
-use super::excitation::Excitation;
+use super::excitation::{Excitation, Origins};
 use super::noise::Noise;
 use super::rates::{BINS, HOP, WINDOW};
 use super::roll::NoteRoll;
@@ -62,10 +62,11 @@ impl Resynthesis {
 
     /// Renders the frames `audible` of a roll that begins at absolute frame `first_frame`: `audible.len() * HOP`
     /// samples from the centre of the first on. `gains` has shape `[frames of the roll, GAINS, BINS]`; `seed` and `part`
-    /// name the noise. Frames just outside `audible` are heard where windows reach in; beyond the roll there is none.
+    /// name the noise; `origins` are where phases count from. Frames just outside `audible` are heard where windows reach in; beyond the roll there is none.
     pub fn render(
         &mut self,
         (roll, gains): (&NoteRoll, &[f32]),
+        origins: &Origins,
         (seed, part): (u64, usize),
         first_frame: i64,
         audible: Range<usize>,
@@ -76,7 +77,7 @@ impl Resynthesis {
         let length = frames.len().saturating_sub(1) * HOP + WINDOW;
         let first_frame = first_frame + frames.start as i64;
         let start = first_frame * HOP as i64 - (WINDOW / 2) as i64;
-        self.excitation.fill(roll, frames.clone(), first_frame, &mut self.harmonics);
+        self.excitation.fill(roll, origins, frames.clone(), first_frame, &mut self.harmonics);
         if self.power.len() != length {
             self.power = self.stft.window_power(frames.len());
         }
@@ -132,7 +133,7 @@ mod tests {
         let (mut roll, mut out) = (NoteRoll::default(), StereoBuffer::default());
         roll.fill(notes, first_frame, frames);
         let gains = gains(first_frame, frames);
-        Resynthesis::new().render((&roll, &gains), (5, 1), first_frame, audible, &mut out);
+        Resynthesis::new().render((&roll, &gains), &Origins::default(), (5, 1), first_frame, audible, &mut out);
         out
     }
 
@@ -168,7 +169,8 @@ mod tests {
         let mut roll = NoteRoll::default();
         roll.fill(&[Note { onset: 0.0, end: 1.0, pitch: 60, velocity: 100 }], 0, 20);
         let mut out = StereoBuffer::default();
-        Resynthesis::new().render((&roll, &vec![0.0; 20 * GAINS * BINS]), (1, 0), 0, 4..16, &mut out);
+        let gains = vec![0.0; 20 * GAINS * BINS];
+        Resynthesis::new().render((&roll, &gains), &Origins::default(), (1, 0), 0, 4..16, &mut out);
         assert_eq!((out.left.len(), out.right.len()), (12 * HOP, 12 * HOP));
         assert!(out.left.iter().chain(&out.right).all(|&sample| sample == 0.0));
     }

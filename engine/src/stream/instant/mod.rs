@@ -7,4 +7,4 @@ mod table;
 mod voices;
 
 pub(super) use table::{HELD_SECONDS, NOTE_SECONDS, NotePlan, TableNote, plan};
-pub(super) use voices::Voices;
+pub(super) use voices::{Parts, Sounding, Voices};

@@ -95,24 +95,17 @@ impl TableNote {
         if peak < 1e-5 {
             return None;
         }
-        trim_onset(&mut frames, peak, rate);
+        fade_in(&mut frames, rate);
         let (loop_start, loop_end, loop_gain) = make_loop(&mut frames, rate);
         Some(Self { pitch, velocity, frames, loop_start, loop_end, loop_gain, release })
     }
 }
 
-/// Cuts what lies before the onset (below -50 dB of the peak, at most 30 ms): a key must sound at once.
-fn trim_onset(frames: &mut Vec<[f32; 2]>, peak: f32, rate: usize) {
-    let quiet = peak * 0.003;
-    let onset = frames.iter().take(rate * 3 / 100).position(|f| f[0].abs() > quiet || f[1].abs() > quiet);
-    let fade = rate / 2000 + 1;
-    let cut = onset.unwrap_or(rate * 3 / 100).saturating_sub(fade);
-    if cut == 0 {
-        return;
-    }
-    frames.drain(..cut);
+/// A note begins at its nominal onset, where its attack is already rising: 2 ms keep it from clicking.
+fn fade_in(frames: &mut [[f32; 2]], rate: usize) {
+    let fade = rate / 500 + 1;
     for (i, frame) in frames.iter_mut().take(fade).enumerate() {
-        let gain = (i + 1) as f32 / (fade + 1) as f32;
+        let gain = 0.5 - 0.5 * (std::f32::consts::PI * (i + 1) as f32 / (fade + 1) as f32).cos();
         frame[0] *= gain;
         frame[1] *= gain;
     }

@@ -3,10 +3,13 @@
 //! A key sounds from its own sample on. Which part plays it is decided by the conductor some milliseconds later; until
 //! then the nearest part is guessed (the last pitch of each part, its range, and whether it is busy), and a wrong guess
 //! is moved to the right part with a crossfade of 8 ms. Waiting for the decision would cost its 10 ms on every note.
+//! What a passage plays in context is left out here sample by sample, and comes back when the passage ends.
 
 use super::table::TableNote;
 use crate::stream::MAX_PARTS;
+use crate::stream::live::{CHUNK, Cover};
 use crate::stream::message::{BankMessage, Cast};
+use crate::stream::telemetry::Telemetry;
 use std::sync::Arc;
 
 /// Voices that are not on their way out.
@@ -48,6 +51,22 @@ struct Voice {
     /// The key is down; the pedal may hold the voice when it no longer is.
     down: bool,
     released: bool,
+    /// The conductor gave it to its part: only then do the part's passages contain it.
+    decided: bool,
+    /// It has been heard in context.
+    in_context: bool,
+}
+
+/// Parts as bits.
+pub type Parts = u8;
+
+/// What sounds of each part.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sounding {
+    /// When the last key went down, in stream samples.
+    pub newest: [u64; MAX_PARTS],
+    /// Whether a key is held.
+    pub held: [bool; MAX_PARTS],
 }
 
 impl Voice {
@@ -128,39 +147,57 @@ impl Voices {
         self.voices.len()
     }
 
-    pub fn note_on(&mut self, key: u8, velocity: u8, played: u64) {
+    /// A key goes down. Returns the parts in which it released its own last note.
+    pub fn note_on(&mut self, key: u8, velocity: u8, played: u64) -> Parts {
         self.sweep();
+        let mut parts = 0;
         for voice in &mut self.voices {
             // A key struck again releases its own note: the hammer or bow is needed anew.
             if voice.key == key && !voice.released && !voice.ending() {
-                release(voice);
+                parts |= release(voice);
             }
         }
         let part = self.guess(key);
         self.last[part] = f32::from(key);
         self.start(part, key, velocity, played, 0.0, 1.0);
+        parts
     }
 
-    pub fn note_off(&mut self, key: u8) {
+    /// A key goes up. Returns the parts in which something was released.
+    pub fn note_off(&mut self, key: u8) -> Parts {
+        let mut parts = 0;
         for voice in &mut self.voices {
             if voice.key == key && voice.down {
                 voice.down = false;
                 if !self.pedal {
-                    release(voice);
+                    parts |= release(voice);
                 }
             }
         }
+        parts
     }
 
-    pub fn sustain(&mut self, down: bool) {
+    /// The pedal moves. Returns the parts in which something was released.
+    pub fn sustain(&mut self, down: bool) -> Parts {
         self.pedal = down;
+        let mut parts = 0;
         if !down {
-            for voice in &mut self.voices {
-                if !voice.down {
-                    release(voice);
-                }
+            for voice in self.voices.iter_mut().filter(|voice| !voice.down && !voice.released) {
+                parts |= release(voice);
             }
         }
+        parts
+    }
+
+    /// What sounds of each part.
+    pub fn sounding(&self) -> Sounding {
+        let mut sounding = Sounding::default();
+        for voice in self.voices.iter().filter(|voice| !voice.ending()) {
+            let part = usize::from(voice.part).min(MAX_PARTS - 1);
+            sounding.newest[part] = sounding.newest[part].max(voice.played);
+            sounding.held[part] |= !voice.released;
+        }
+        sounding
     }
 
     /// Everything fades out within 8 ms.
@@ -181,6 +218,7 @@ impl Voices {
             return;
         };
         if usize::from(voice.part) == to {
+            voice.decided = true;
             return;
         }
         voice.edge_step = -self.edge;
@@ -189,6 +227,7 @@ impl Voices {
             && let Some(moved) = self.voices.last_mut()
         {
             moved.down = down;
+            moved.decided = true;
             if released {
                 release(moved);
             }
@@ -234,6 +273,8 @@ impl Voices {
             edge_step: self.edge,
             down: true,
             released: false,
+            decided: false,
+            in_context: false,
         });
         true
     }
@@ -257,11 +298,33 @@ impl Voices {
         self.voices.len() < POOL
     }
 
-    /// Adds samples `from..to` of the block to the parts.
-    pub fn render(&mut self, from: usize, to: usize, parts: &mut [[Vec<f32>; 2]; MAX_PARTS]) {
+    /// Adds samples `from..to` of the block to the parts, at most [`CHUNK`], but for what `cover` says is played in
+    /// context. `now` is the stream sample of the first.
+    pub fn render(
+        &mut self,
+        (from, to): (usize, usize),
+        parts: &mut [[Vec<f32>; 2]; MAX_PARTS],
+        now: u64,
+        cover: &Cover,
+        telemetry: &Telemetry,
+    ) {
+        let mut rest = [0.0; CHUNK];
+        let frames = to - from;
         for voice in &mut self.voices {
-            let [left, right] = &mut parts[usize::from(voice.part).min(MAX_PARTS - 1)];
-            play(voice, &mut left[from..to], &mut right[from..to]);
+            let part = usize::from(voice.part).min(MAX_PARTS - 1);
+            let [left, right] = &mut parts[part];
+            let (left, right) = (&mut left[from..to], &mut right[from..to]);
+            if !voice.decided || !cover.rest(part, voice.played, frames, &mut rest) {
+                play(voice, left, right, |_| 1.0);
+            } else if rest[..frames].iter().all(|rest| *rest == 0.0) {
+                pass(voice, frames);
+            } else {
+                play(voice, left, right, |i| rest[i]);
+            }
+            if voice.decided && !voice.in_context && cover.arrived(part, voice.played) {
+                voice.in_context = true;
+                telemetry.count_in_context(now + frames as u64 - voice.played);
+            }
         }
         self.sweep();
     }
@@ -273,10 +336,12 @@ impl Voices {
     }
 }
 
-fn release(voice: &mut Voice) {
+/// Returns the voice's part.
+fn release(voice: &mut Voice) -> Parts {
     voice.released = true;
     voice.down = false;
     voice.decay = voice.note.release;
+    1 << voice.part.min(MAX_PARTS as u8 - 1)
 }
 
 /// The note to play a key from: nearest pitch first, then nearest dynamic.
@@ -290,10 +355,9 @@ fn nearest(notes: &[Entries], key: u8, velocity: u8) -> Option<&Arc<TableNote>> 
     })
 }
 
-fn play(voice: &mut Voice, left: &mut [f32], right: &mut [f32]) {
-    let note = &*voice.note;
-    let (loop_end, pass) = (note.loop_end as f64, (note.loop_end - note.loop_start) as f64);
-    for (l, r) in left.iter_mut().zip(right) {
+fn play(voice: &mut Voice, left: &mut [f32], right: &mut [f32], rest: impl Fn(usize) -> f32) {
+    let note = Arc::clone(&voice.note);
+    for (i, (l, r)) in left.iter_mut().zip(right).enumerate() {
         if voice.ended() {
             return;
         }
@@ -301,16 +365,33 @@ fn play(voice: &mut Voice, left: &mut [f32], right: &mut [f32]) {
         let x = (voice.at - index as f64) as f32;
         let before = note.frames[index.saturating_sub(1)];
         let [here, next, after] = [note.frames[index], note.frames[index + 1], note.frames[index + 2]];
-        let gain = voice.level * voice.envelope * voice.edge;
+        let gain = voice.level * voice.envelope * voice.edge * rest(i);
         *l += gain * hermite(before[0], here[0], next[0], after[0], x);
         *r += gain * hermite(before[1], here[1], next[1], after[1], x);
-        voice.edge = (voice.edge + voice.edge_step).clamp(0.0, 1.0);
-        voice.envelope *= voice.decay;
-        voice.at += voice.step;
-        if voice.at >= loop_end {
-            voice.at -= pass;
-            voice.level *= note.loop_gain;
+        advance(voice, &note);
+    }
+}
+
+/// A voice that cannot be heard goes on all the same: it may have to come back.
+fn pass(voice: &mut Voice, frames: usize) {
+    let note = Arc::clone(&voice.note);
+    for _ in 0..frames {
+        if voice.ended() {
+            return;
         }
+        advance(voice, &note);
+    }
+}
+
+/// One sample on.
+#[inline]
+fn advance(voice: &mut Voice, note: &TableNote) {
+    voice.edge = (voice.edge + voice.edge_step).clamp(0.0, 1.0);
+    voice.envelope *= voice.decay;
+    voice.at += voice.step;
+    if voice.at >= note.loop_end as f64 {
+        voice.at -= (note.loop_end - note.loop_start) as f64;
+        voice.level *= note.loop_gain;
     }
 }
 
@@ -350,7 +431,10 @@ mod tests {
 
     fn block(voices: &mut Voices, frames: usize) -> [[Vec<f32>; 2]; MAX_PARTS] {
         let mut parts = std::array::from_fn(|_| [vec![0.0; frames], vec![0.0; frames]]);
-        voices.render(0, frames, &mut parts);
+        let (cover, telemetry) = (Cover::none(), Telemetry::new());
+        for from in (0..frames).step_by(CHUNK) {
+            voices.render((from, frames.min(from + CHUNK)), &mut parts, 0, &cover, &telemetry);
+        }
         parts
     }
 
@@ -378,7 +462,8 @@ mod tests {
         let held = block(&mut voices, 480_000)[0][0].clone();
         let largest = 0.25 * TAU * 262.0 / 48e3 * 1.1;
         assert!(held[470_000..].iter().any(|x| x.abs() > 0.2), "it faded while held");
-        assert!(largest_step(&held) < largest, "{}", largest_step(&held));
+        // The first 2 ms are its attack.
+        assert!(largest_step(&held[100..]) < largest, "{}", largest_step(&held[100..]));
         voices.note_off(60);
         let released = block(&mut voices, 48_000)[0][0].clone();
         assert!(largest_step(&released) < largest);
@@ -423,7 +508,8 @@ mod tests {
         sum.extend(second[0][0].iter().zip(&second[1][0]).map(|(a, b)| a + b));
         assert!(second[from][0][480..].iter().all(|x| *x == 0.0));
         assert!(second[to][0][480..].iter().any(|x| x.abs() > 0.2));
-        assert!(largest_step(&sum) < 0.25 * TAU * 262.0 / 48e3 * 1.1 + 0.002, "{}", largest_step(&sum));
+        let largest = largest_step(&sum[100..]);
+        assert!(largest < 0.25 * TAU * 262.0 / 48e3 * 1.1 + 0.002, "{largest}");
     }
 
     #[test]

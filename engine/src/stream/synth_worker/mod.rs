@@ -1,43 +1,46 @@
 //! The synth worker: loads the models, renders segments in time, and fills the table of the instant voice.
 //!
-//! Segments come first; single notes are rendered between them, one at a time. In real time a segment gets the denoising
-//! steps that fit before it is due (measured, not guessed), down to none; one whose time has passed is not rendered.
-//! Offline every segment gets all its steps. A segment that cannot be rendered is silent, and the status says why.
+//! Segments and live passages come first; single notes are rendered between them, one at a time, and given up when
+//! something is played. In real time a segment gets the denoising steps that fit before it is due (measured, not guessed),
+//! down to none; one whose time has passed is not rendered. Offline every segment gets all its steps. A segment that cannot
+//! be rendered is silent, and the status says why.
 
-use super::MAX_PARTS;
+mod live;
+mod table;
+
 use super::clock::{self, HOP_FRAMES, Mode};
 use super::conductor::is_newer;
 use super::engine::{LoadState, Shared, Worker};
-use super::instant::{HELD_SECONDS, NOTE_SECONDS, NotePlan, TableNote, plan};
-use super::loading::{Cast, Loaded, Loader, Renderer, SingleNote, cast};
-use super::message::{self, BankMessage, Packet, SegmentJob};
-use super::resample::{HostResampler, resample};
+use super::live::{Costs, Desk, Passage};
+use super::loading::{Cast, Loaded, Loader, Renderer, cast};
+use super::message::{BankMessage, Job, Packet, SegmentJob};
+use super::resample::HostResampler;
 use super::telemetry::StatusKind;
 use crate::score::Note;
-use crate::synth::PartAudio;
+use crate::synth::{PartAudio, PassageAudio};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use parking_lot::Mutex;
 use ringbuf::traits::{Consumer, Producer};
 use ringbuf::{HeapCons, HeapProd};
-use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
+use table::Table;
 
 /// How long the worker waits for a segment before it looks at its settings.
 const POLL: Duration = Duration::from_millis(10);
 /// Seconds of music in a segment.
 pub(super) const HOP_SECONDS: f64 = HOP_FRAMES as f64 / 100.0;
-/// The part of the time there is that may be planned for; the rest is for what else the computer does.
-const PLANNED: f64 = 0.8;
-
+/// Frames of the network call of a segment.
+const SEGMENT_FRAMES: usize = crate::synth::CONTEXT_FRAMES + crate::synth::HOP_FRAMES + crate::synth::OVERLAP_FRAMES;
 /// How much dearer the first segments are taken to be than what was measured before anything played.
 const CAUTION: f64 = 2.0;
 
 pub(super) struct SynthLinks {
-    pub jobs: Receiver<SegmentJob>,
+    pub jobs: Receiver<Job>,
     pub packets: HeapProd<Box<Packet>>,
     pub returned: HeapCons<Box<Packet>>,
+    pub passages: HeapProd<Box<Passage>>,
+    pub returned_passages: HeapCons<Box<Passage>>,
     pub bank: HeapProd<BankMessage>,
 }
 
@@ -60,7 +63,11 @@ pub(super) struct SynthWorker {
     audio: Vec<PartAudio>,
     /// The segment under way, for a silent packet should rendering it panic.
     under_way: Option<SegmentJob>,
-    cost: Cost,
+    costs: Costs,
+    desk: Desk,
+    /// Passages of the run under way, and the part of a job that counts as answered should it panic.
+    passages: Vec<PassageAudio>,
+    answering: bool,
     table: Table,
 }
 
@@ -81,7 +88,10 @@ impl SynthWorker {
             resampler: None,
             audio: Vec::new(),
             under_way: None,
-            cost: Cost::default(),
+            costs: Costs::default(),
+            desk: Desk::default(),
+            passages: Vec::new(),
+            answering: false,
             table: Table::default(),
         }
     }
@@ -158,7 +168,7 @@ impl SynthWorker {
                 None => telemetry.set_status(StatusKind::Busy, "Rendering the first notes of the instant voice."),
             }
         }
-        if !self.live && !self.cost.known() && !self.shared.offline.load(Ordering::Acquire) {
+        if !self.costs.known() && !self.shared.offline.load(Ordering::Acquire) {
             self.warm_up();
         }
     }
@@ -184,10 +194,10 @@ impl SynthWorker {
             renderer.begin();
             let begun = Instant::now();
             match renderer.segment(&job, steps, &mut audio) {
-                Ok(computed) => self.cost.learn(steps, computed.max(1), CAUTION * begun.elapsed().as_secs_f64()),
+                Ok(spent) => self.costs.learn(&spent, begun.elapsed().as_secs_f64(), CAUTION),
                 Err(sentence) => {
                     self.shared.telemetry.set_status(StatusKind::Warning, sentence);
-                    self.cost.learn(steps, 1, CAUTION * begun.elapsed().as_secs_f64());
+                    self.costs = Costs::hopeless();
                 }
             }
         }
@@ -209,7 +219,9 @@ impl SynthWorker {
             return;
         }
         let sounding = job.parts.iter().filter(|(_, notes)| !notes.is_empty()).count();
-        let steps = if offline { job.steps } else { self.cost.steps(job.steps, sounding, slack) };
+        // More than a hop must never be planned, however much time there is: the next segment is due a hop later.
+        let time = slack.min(HOP_SECONDS);
+        let steps = if offline { job.steps } else { self.costs.steps(job.steps, sounding, SEGMENT_FRAMES, time) };
         let begun = Instant::now();
         self.under_way = Some(job);
         let Some(job) = self.under_way.as_ref() else { return };
@@ -240,8 +252,10 @@ impl SynthWorker {
 
         let telemetry = &self.shared.telemetry;
         telemetry.segments.fetch_add(1, Ordering::Relaxed);
-        if let Ok(computed @ 1..) = result {
-            self.cost.learn(steps, computed, seconds);
+        if let Ok(spent) = result
+            && spent.active_parts > 0
+        {
+            self.costs.learn(&spent, seconds, 1.0);
             telemetry.count_segment(seconds);
             telemetry.steps.store(steps as u32, Ordering::Relaxed);
             telemetry.short_segments.fetch_add(u64::from(steps < asked), Ordering::Relaxed);
@@ -270,69 +284,6 @@ impl SynthWorker {
             }
         }
     }
-
-    /// Renders and sends one single note, if one is missing.
-    fn render_note(&mut self) {
-        self.table.send(&mut self.links.bank);
-        // Notes that only this list still holds are of a table that is gone.
-        self.shared.table_notes.lock().retain(|note| Arc::strong_count(note) > 1);
-        let (Some(plan), Some(cast), Some(loaded)) = (self.table.queue.front().copied(), &self.cast, &self.loaded)
-        else {
-            return;
-        };
-        let instrument = self.table.instruments.get(usize::from(plan.slot)).copied().unwrap_or(0);
-        let key = NoteKey {
-            models: loaded.models.as_ref().map_or(0, |models| Arc::as_ptr(models) as usize),
-            performance: cast.performance,
-            instrument,
-            pitch: plan.pitch,
-            velocity: plan.velocity,
-            steps: if plan.draft { 0 } else { self.table.steps },
-            rate: self.table.rate,
-        };
-        let known = NOTES.lock().get(&key).and_then(Weak::upgrade);
-        let note = match known {
-            Some(note) => Some(note),
-            None => self.make_note(key),
-        };
-        self.table.queue.pop_front();
-        if let Some(note) = note {
-            self.shared.table_notes.lock().push(Arc::clone(&note));
-            self.table.made(plan.slot, note);
-        }
-        self.table.send(&mut self.links.bank);
-    }
-
-    fn make_note(&mut self, key: NoteKey) -> Option<Arc<TableNote>> {
-        let single = SingleNote {
-            performance: key.performance,
-            instrument: key.instrument,
-            pitch: key.pitch,
-            velocity: key.velocity,
-            held: HELD_SECONDS,
-            seconds: NOTE_SECONDS,
-            steps: key.steps,
-        };
-        // What began before and panics or fails is not tried again: its neighbours play for it.
-        let audio = self.renderer.as_mut()?.note(single).and_then(|audio| resample(audio, key.rate));
-        match audio {
-            Ok(audio) => {
-                let note =
-                    TableNote::prepare(key.pitch, key.velocity, &audio.left, &audio.right, key.rate, HELD_SECONDS)?;
-                let note = Arc::new(note);
-                if key.models != 0 {
-                    let mut notes = NOTES.lock();
-                    notes.retain(|_, note| note.strong_count() > 0);
-                    notes.insert(key, Arc::downgrade(&note));
-                }
-                Some(note)
-            }
-            Err(sentence) => {
-                self.shared.telemetry.set_status(StatusKind::Warning, sentence);
-                None
-            }
-        }
-    }
 }
 
 /// Seconds until a segment's first sample is due, when the clock shows `now`.
@@ -354,9 +305,12 @@ impl Worker for SynthWorker {
                 continue;
             }
             self.follow_settings();
+            if self.play_live() {
+                continue;
+            }
             let idle = !self.live || self.table.complete();
             match self.links.jobs.recv_timeout(if idle { POLL } else { Duration::ZERO }) {
-                Ok(job) => self.render(job),
+                Ok(job) => self.answer(job),
                 Err(RecvTimeoutError::Timeout) if idle => {}
                 Err(RecvTimeoutError::Timeout) => self.render_note(),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -367,7 +321,12 @@ impl Worker for SynthWorker {
     fn recover(&mut self) {
         // Sessions may be in any state after a panic; new ones are opened from the bytes in memory.
         self.renderer = None;
-        self.table.queue.pop_front();
+        self.table.give_up();
+        self.desk.clear();
+        self.passages.clear();
+        if std::mem::take(&mut self.answering) {
+            self.shared.changes_answered.fetch_add(1, Ordering::AcqRel);
+        }
         if let Some(job) = self.under_way.take() {
             self.audio.clear();
             self.resampler = HostResampler::new(job.rate, job.index).ok();
@@ -387,198 +346,9 @@ impl Worker for SynthWorker {
     }
 }
 
-/// What rendering costs, learnt from what it has cost.
-#[derive(Debug, Default)]
-struct Cost {
-    /// Seconds per sounding part without any step, and per part and step; 0 until measured.
-    base: f64,
-    step: f64,
-}
-
-impl Cost {
-    fn known(&self) -> bool {
-        self.base > 0.0 && self.step > 0.0
-    }
-
-    /// As many of the `asked` steps as fit into `slack` seconds with so many sounding parts.
-    fn steps(&self, asked: usize, sounding: usize, slack: f64) -> usize {
-        if sounding == 0 || self.step <= 0.0 {
-            return asked;
-        }
-        // More than a hop must never be planned, however much time there is: the next segment is due a hop later.
-        let time = slack.min(HOP_SECONDS) * PLANNED / sounding as f64;
-        asked.min(((time - self.base) / self.step).max(0.0) as usize)
-    }
-
-    fn learn(&mut self, steps: usize, sounding: usize, seconds: f64) {
-        let each = seconds / sounding as f64;
-        // Quickly up, slowly down: a step too many is an underrun, one too few is hardly heard.
-        let blend = |old: f64, new: f64| match old {
-            0.0 => new,
-            old if new > old => old + 0.7 * (new - old),
-            old => old + 0.15 * (new - old),
-        };
-        if steps == 0 {
-            self.base = blend(self.base, each);
-            // Time may have become ample again: what a step costs is forgotten slowly, until one is tried.
-            self.step *= 0.95;
-        } else {
-            if self.base == 0.0 {
-                // Never measured alone; a step is taken to cost what everything around it costs.
-                self.base = each / (steps + 1) as f64;
-            }
-            self.step = blend(self.step, ((each - self.base) / steps as f64).max(1e-4));
-        }
-    }
-}
-
-/// Single notes of this process: instances that play the same performance share them.
-static NOTES: LazyLock<Mutex<HashMap<NoteKey, Weak<TableNote>>>> = LazyLock::new(Mutex::default);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct NoteKey {
-    /// Address of the models, which outlive their notes' use; 0 is not shared.
-    models: usize,
-    performance: usize,
-    instrument: usize,
-    pitch: u8,
-    velocity: u8,
-    steps: usize,
-    rate: u32,
-}
-
-/// What the table of the instant voice still lacks.
-#[derive(Default)]
-struct Table {
-    /// What it is made for; `None` in Sync, where nothing plays it.
-    made_for: Option<MadeFor>,
-    steps: usize,
-    rate: u32,
-    /// The instrument of each slot.
-    instruments: Vec<usize>,
-    queue: VecDeque<NotePlan>,
-    total: usize,
-    /// Which slots have a note.
-    filled: [bool; MAX_PARTS],
-    /// Messages that found the ring full.
-    unsent: VecDeque<BankMessage>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct MadeFor {
-    performance: usize,
-    cast: message::Cast,
-    instruments: Vec<usize>,
-    steps: usize,
-    rate: u32,
-}
-
-impl Table {
-    /// Plans the table anew if what it is for has changed.
-    fn follow(&mut self, cast: &Cast, loaded: &Loaded, rate: u32) {
-        let (message, instruments, ranges) = slots(cast, loaded);
-        let wanted = MadeFor {
-            performance: cast.performance,
-            cast: message,
-            instruments: instruments.clone(),
-            steps: self.steps,
-            rate,
-        };
-        if self.made_for.as_ref() == Some(&wanted) {
-            return;
-        }
-        // Other steps replace the notes one by one; anything else is another bank.
-        let same_bank =
-            self.made_for.as_ref().is_some_and(|old| MadeFor { steps: self.steps, ..old.clone() } == wanted);
-        if !same_bank {
-            self.unsent.clear();
-            self.unsent.push_back(BankMessage::Cast(message));
-            self.filled = [false; MAX_PARTS];
-        }
-        self.rate = rate;
-        self.instruments = instruments;
-        self.queue = plan(&ranges, self.steps > 0).into();
-        self.total = self.queue.len();
-        self.made_for = Some(wanted);
-    }
-
-    fn made(&mut self, slot: u8, note: Arc<TableNote>) {
-        self.filled[usize::from(slot).min(MAX_PARTS - 1)] = true;
-        self.unsent.push_back(BankMessage::Note { slot, note });
-    }
-
-    fn send(&mut self, bank: &mut HeapProd<BankMessage>) {
-        while let Some(message) = self.unsent.pop_front() {
-            if let Err(message) = bank.try_push(message) {
-                self.unsent.push_front(message);
-                return;
-            }
-        }
-    }
-
-    fn complete(&self) -> bool {
-        self.queue.is_empty() && self.unsent.is_empty()
-    }
-
-    /// Every slot has a note.
-    fn playable(&self) -> bool {
-        !self.instruments.is_empty()
-            && self.filled[..self.instruments.len().min(MAX_PARTS)].iter().all(|filled| *filled)
-    }
-
-    fn progress(&self) -> f32 {
-        if self.total == 0 { 1.0 } else { 1.0 - self.queue.len() as f32 / self.total as f32 }
-    }
-}
-
-/// Parts that share an instrument share its notes: the slots' instruments and ranges, and the cast that maps to them.
-fn slots(cast: &Cast, loaded: &Loaded) -> (message::Cast, Vec<usize>, Vec<(u8, u8)>) {
-    let mut message = message::Cast { parts: cast.parts(), ..message::Cast::default() };
-    let mut instruments: Vec<usize> = Vec::new();
-    let mut ranges: Vec<(u8, u8)> = Vec::new();
-    for (part, member) in cast.ensemble.parts.iter().enumerate().take(MAX_PARTS) {
-        let instrument = cast.instruments[part];
-        message.range[part] = (member.lo, member.hi);
-        let slot = instruments.iter().position(|known| *known == instrument).unwrap_or_else(|| {
-            instruments.push(instrument);
-            ranges.push((127, 0));
-            instruments.len() - 1
-        });
-        message.slot[part] = slot as u8;
-        ranges[slot] = (ranges[slot].0.min(member.lo), ranges[slot].1.max(member.hi));
-    }
-    // What an instrument cannot play is not rendered with it: its outermost notes are shifted.
-    for (range, instrument) in ranges.iter_mut().zip(&instruments) {
-        if let Some(instrument) = loaded.catalogue.instruments().get(*instrument) {
-            let clipped = (range.0.max(instrument.lo), range.1.min(instrument.hi));
-            if clipped.0 <= clipped.1 {
-                *range = clipped;
-            }
-        }
-    }
-    (message, instruments, ranges)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn steps_shrink_with_the_time_there_is_and_grow_back() {
-        let mut cost = Cost::default();
-        assert_eq!(cost.steps(8, 4, 0.64), 8, "what was never measured is tried");
-        cost.learn(0, 1, 0.02);
-        cost.learn(8, 4, 4.0 * (0.02 + 8.0 * 0.02));
-        assert_eq!(cost.steps(8, 1, 0.64), 8);
-        assert_eq!(cost.steps(8, 4, 0.64), 5);
-        assert_eq!(cost.steps(8, 4, 0.1), 0);
-        assert_eq!(cost.steps(8, 4, -1.0), 0);
-        assert_eq!(cost.steps(8, 0, -1.0), 8, "silence costs nothing");
-        for _ in 0..100 {
-            cost.learn(0, 4, 0.04);
-        }
-        assert!(cost.steps(8, 4, 0.64) > 5);
-    }
 
     #[test]
     fn a_segment_is_due_a_compute_allowance_after_its_notes_are_known() {

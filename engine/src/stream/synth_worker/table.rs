@@ -1,0 +1,239 @@
+//! What the table of the instant voice still lacks, and rendering it: one note at a time, between everything else.
+
+use super::SynthWorker;
+use crate::stream::MAX_PARTS;
+use crate::stream::instant::{HELD_SECONDS, NOTE_SECONDS, NotePlan, TableNote, plan};
+use crate::stream::loading::{Cast, Loaded, SingleNote};
+use crate::stream::message::{self, BankMessage};
+use crate::stream::resample::resample;
+use crate::stream::telemetry::StatusKind;
+use parking_lot::Mutex;
+use ringbuf::HeapProd;
+use ringbuf::traits::Producer;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, LazyLock, Weak};
+
+impl SynthWorker {
+    /// Renders and sends one single note, if one is missing.
+    pub(super) fn render_note(&mut self) {
+        self.table.send(&mut self.links.bank);
+        // Notes that only this list still holds are of a table that is gone.
+        self.shared.table_notes.lock().retain(|note| Arc::strong_count(note) > 1);
+        let (Some(plan), Some(cast), Some(loaded)) = (self.table.queue.front().copied(), &self.cast, &self.loaded)
+        else {
+            return;
+        };
+        let instrument = self.table.instruments.get(usize::from(plan.slot)).copied().unwrap_or(0);
+        let key = NoteKey {
+            models: loaded.models.as_ref().map_or(0, |models| Arc::as_ptr(models) as usize),
+            performance: cast.performance,
+            instrument,
+            pitch: plan.pitch,
+            velocity: plan.velocity,
+            steps: if plan.draft { 0 } else { self.table.steps },
+            rate: self.table.rate,
+        };
+        let known = NOTES.lock().get(&key).and_then(Weak::upgrade);
+        let note = match known {
+            Some(note) => Some(note),
+            None => match self.make_note(key) {
+                Made::Note(note) => Some(note),
+                Made::Nothing => None,
+                Made::Later => return,
+            },
+        };
+        self.table.give_up();
+        if let Some(note) = note {
+            self.shared.table_notes.lock().push(Arc::clone(&note));
+            self.table.made(plan.slot, note);
+        }
+        self.table.send(&mut self.links.bank);
+    }
+
+    fn make_note(&mut self, key: NoteKey) -> Made {
+        let single = SingleNote {
+            performance: key.performance,
+            instrument: key.instrument,
+            pitch: key.pitch,
+            velocity: key.velocity,
+            held: HELD_SECONDS,
+            seconds: NOTE_SECONDS,
+            steps: key.steps,
+        };
+        let Some(renderer) = &mut self.renderer else { return Made::Later };
+        // What is played meanwhile goes first, but not for ever: a table that never fills is no help either.
+        let patient = self.table.begun < PATIENCE;
+        self.table.begun += 1;
+        let jobs = &self.links.jobs;
+        let audio = match renderer.note(single, &mut || !patient || jobs.is_empty()) {
+            Ok(Some(audio)) => resample(audio, key.rate),
+            Ok(None) => return Made::Later,
+            Err(sentence) => Err(sentence),
+        };
+        // What fails is not tried again: its neighbours play for it.
+        match audio {
+            Ok(audio) => {
+                let note =
+                    TableNote::prepare(key.pitch, key.velocity, &audio.left, &audio.right, key.rate, HELD_SECONDS);
+                let Some(note) = note.map(Arc::new) else { return Made::Nothing };
+                if key.models != 0 {
+                    let mut notes = NOTES.lock();
+                    notes.retain(|_, note| note.strong_count() > 0);
+                    notes.insert(key, Arc::downgrade(&note));
+                }
+                Made::Note(note)
+            }
+            Err(sentence) => {
+                self.shared.telemetry.set_status(StatusKind::Warning, sentence);
+                Made::Nothing
+            }
+        }
+    }
+}
+
+/// How often a note is given up for what is played before it is rendered all the same.
+const PATIENCE: usize = 8;
+
+/// What became of a note.
+enum Made {
+    Note(Arc<TableNote>),
+    /// It is silent or cannot be rendered.
+    Nothing,
+    /// Something was played meanwhile.
+    Later,
+}
+
+/// Single notes of this process: instances that play the same performance share them.
+static NOTES: LazyLock<Mutex<HashMap<NoteKey, Weak<TableNote>>>> = LazyLock::new(Mutex::default);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct NoteKey {
+    /// Address of the models, which outlive their notes' use; 0 is not shared.
+    models: usize,
+    performance: usize,
+    instrument: usize,
+    pitch: u8,
+    velocity: u8,
+    steps: usize,
+    rate: u32,
+}
+
+/// What the table of the instant voice still lacks.
+#[derive(Default)]
+pub(super) struct Table {
+    /// What it is made for; `None` in Sync, where nothing plays it.
+    made_for: Option<MadeFor>,
+    pub steps: usize,
+    rate: u32,
+    /// The instrument of each slot.
+    instruments: Vec<usize>,
+    queue: VecDeque<NotePlan>,
+    /// How often its first note was begun.
+    begun: usize,
+    total: usize,
+    /// Which slots have a note.
+    filled: [bool; MAX_PARTS],
+    /// Messages that found the ring full.
+    unsent: VecDeque<BankMessage>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct MadeFor {
+    performance: usize,
+    cast: message::Cast,
+    instruments: Vec<usize>,
+    steps: usize,
+    rate: u32,
+}
+
+impl Table {
+    /// Plans the table anew if what it is for has changed.
+    pub fn follow(&mut self, cast: &Cast, loaded: &Loaded, rate: u32) {
+        let (message, instruments, ranges) = slots(cast, loaded);
+        let wanted = MadeFor {
+            performance: cast.performance,
+            cast: message,
+            instruments: instruments.clone(),
+            steps: self.steps,
+            rate,
+        };
+        if self.made_for.as_ref() == Some(&wanted) {
+            return;
+        }
+        // Other steps replace the notes one by one; anything else is another bank.
+        let same_bank =
+            self.made_for.as_ref().is_some_and(|old| MadeFor { steps: self.steps, ..old.clone() } == wanted);
+        if !same_bank {
+            self.unsent.clear();
+            self.unsent.push_back(BankMessage::Cast(message));
+            self.filled = [false; MAX_PARTS];
+        }
+        self.rate = rate;
+        self.instruments = instruments;
+        self.queue = plan(&ranges, self.steps > 0).into();
+        self.total = self.queue.len();
+        self.made_for = Some(wanted);
+    }
+
+    /// The first note of the queue is made, or cannot be.
+    pub fn give_up(&mut self) {
+        self.queue.pop_front();
+        self.begun = 0;
+    }
+
+    fn made(&mut self, slot: u8, note: Arc<TableNote>) {
+        self.filled[usize::from(slot).min(MAX_PARTS - 1)] = true;
+        self.unsent.push_back(BankMessage::Note { slot, note });
+    }
+
+    fn send(&mut self, bank: &mut HeapProd<BankMessage>) {
+        while let Some(message) = self.unsent.pop_front() {
+            if let Err(message) = bank.try_push(message) {
+                self.unsent.push_front(message);
+                return;
+            }
+        }
+    }
+
+    pub fn complete(&self) -> bool {
+        self.queue.is_empty() && self.unsent.is_empty()
+    }
+
+    /// Every slot has a note.
+    pub fn playable(&self) -> bool {
+        !self.instruments.is_empty()
+            && self.filled[..self.instruments.len().min(MAX_PARTS)].iter().all(|filled| *filled)
+    }
+
+    pub fn progress(&self) -> f32 {
+        if self.total == 0 { 1.0 } else { 1.0 - self.queue.len() as f32 / self.total as f32 }
+    }
+}
+
+/// Parts that share an instrument share its notes: the slots' instruments and ranges, and the cast that maps to them.
+fn slots(cast: &Cast, loaded: &Loaded) -> (message::Cast, Vec<usize>, Vec<(u8, u8)>) {
+    let mut message = message::Cast { parts: cast.parts(), ..message::Cast::default() };
+    let mut instruments: Vec<usize> = Vec::new();
+    let mut ranges: Vec<(u8, u8)> = Vec::new();
+    for (part, member) in cast.ensemble.parts.iter().enumerate().take(MAX_PARTS) {
+        let instrument = cast.instruments[part];
+        message.range[part] = (member.lo, member.hi);
+        let slot = instruments.iter().position(|known| *known == instrument).unwrap_or_else(|| {
+            instruments.push(instrument);
+            ranges.push((127, 0));
+            instruments.len() - 1
+        });
+        message.slot[part] = slot as u8;
+        ranges[slot] = (ranges[slot].0.min(member.lo), ranges[slot].1.max(member.hi));
+    }
+    // What an instrument cannot play is not rendered with it: its outermost notes are shifted.
+    for (range, instrument) in ranges.iter_mut().zip(&instruments) {
+        if let Some(instrument) = loaded.catalogue.instruments().get(*instrument) {
+            let clipped = (range.0.max(instrument.lo), range.1.min(instrument.hi));
+            if clipped.0 <= clipped.1 {
+                *range = clipped;
+            }
+        }
+    }
+    (message, instruments, ranges)
+}

@@ -351,3 +351,91 @@ fn two_renders_are_the_same_bytes_and_another_seed_is_another_take() {
     assert_eq!(bytes[0], bytes[1]);
     assert_ne!(bytes[0], bytes[2]);
 }
+
+#[test]
+fn a_score_goes_on_in_the_instruments_asked_for_and_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let piece = keyboard_piece();
+    let end = piece.end().div_ceil(u64::from(piece.resolution)) as f64;
+    piece.write(Path::new(&at("in.mid"))).unwrap();
+    piece.write(Path::new(&at("in.musicxml"))).unwrap();
+    for (input, output) in [("in.mid", "a.mid"), ("in.mid", "again.mid"), ("in.musicxml", "a.musicxml")] {
+        let arguments = ["--instruments", "viola,cello", "--beats", "8", "--seed", "5", "--highest", "70"];
+        let (input, written) = (at(input), at(output));
+        let arguments = [&["continue", &input, "-o", &written], &arguments[..]].concat();
+        let done = ripieno(&arguments, &[]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let whole = Score::read(Path::new(&at(output))).unwrap();
+        assert_eq!(music(&whole.tracks[0], &whole), music(&piece.tracks[0], &piece), "{output}");
+        let composed: Vec<&Track> = whole.tracks.iter().filter(|t| t.name == "viola" || t.name == "cello").collect();
+        assert_eq!(whole.tracks.len(), piece.tracks.len() + composed.len());
+        let notes: Vec<_> = composed.iter().flat_map(|track| music(track, &whole)).collect();
+        assert!(notes.len() >= 4, "{output}: {notes:?}");
+        for (pitch, onset, _) in notes {
+            assert!(pitch <= 70 && (end..end + 8.0).contains(&onset), "{output}: {pitch} at {onset}");
+        }
+    }
+    assert_eq!(std::fs::read(at("a.mid")).unwrap(), std::fs::read(at("again.mid")).unwrap());
+}
+
+#[test]
+fn music_is_composed_for_the_instruments_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let arguments = ["compose", "--instruments", "violin,cello", "--beats", "16", "--density", "3", "-o", &at("a.mid")];
+    let done = ripieno(&arguments, &[]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let score = Score::read(Path::new(&at("a.mid"))).unwrap();
+    let mut begun = [0; 16];
+    for track in &score.tracks {
+        assert!(["violin", "cello"].contains(&track.name.as_str()));
+        music(track, &score).iter().for_each(|&(_, onset, _)| begun[onset as usize] += 1);
+    }
+    assert!(begun.iter().all(|&notes| notes <= 3) && begun.iter().sum::<i32>() > 8, "{begun:?}");
+    // Without names the network chooses.
+    assert!(ripieno(&["compose", "--beats", "4", "-o", &at("b.mid")], &[]).status.success());
+}
+
+#[test]
+fn what_cannot_be_composed_is_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("a.mid");
+    let output = output.to_str().unwrap();
+    let demo = asset("demo.mid");
+    let demo = demo.to_str().unwrap();
+    let matrix: [(&[&str], &str); 5] = [
+        (&["compose", "--instruments", "violine", "-o", output], "Did you mean \"violin\"?"),
+        (&["compose", "-o", "a.wav"], "a.wav"),
+        (&["compose", "--lowest", "70", "--highest", "60", "-o", output], "Widen the register"),
+        (&["continue", "/nowhere/a.mid", "-o", output], "/nowhere/a.mid cannot be read"),
+        (&["continue", demo, "--model", "composer_smal", "-o", output], "Did you mean \"composer_small\"?"),
+    ];
+    for (arguments, sentence) in matrix {
+        let said = refusal(&ripieno(arguments, &[]));
+        assert!(said.contains(sentence), "{said}");
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn the_composer_is_measured_on_a_folder_of_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = asset("demo.mid");
+    std::fs::copy(&demo, folder.path().join("demo.mid")).unwrap();
+    let arguments =
+        ["evaluate", "composer", "--data", folder.path().to_str().unwrap(), "--n", "1", "--mode", "beats4", "--json"];
+    let done = ripieno(&arguments, &[]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let truth = ripieno_engine::score::metrics::scale_consistency(&Score::read(&demo).unwrap()).unwrap();
+    assert!((report["truth"]["scale_consistency"].as_f64().unwrap() - 100.0 * truth).abs() < 1e-3, "{report}");
+    for name in ["nll_per_note", "notes_per_second", "mean_seconds"] {
+        assert!(report[name].as_f64().unwrap() > 0.0, "{name}: {report}");
+    }
+    let (real, composed) = (&report["truth"], &report["composed"]);
+    for name in ["pitch_class_entropy", "groove_consistency"] {
+        let distance = (real[name].as_f64().unwrap() - composed[name].as_f64().unwrap()).abs();
+        assert!((report["distance"][name].as_f64().unwrap() - distance).abs() < 2e-4, "{name}: {report}");
+    }
+}

@@ -58,6 +58,11 @@ impl<P: Predictor> Composition<P> {
         })
     }
 
+    /// Events that the network can remember.
+    pub fn window(&self) -> usize {
+        self.network.window()
+    }
+
     /// The network, to be used again.
     pub fn into_network(self) -> P {
         self.network

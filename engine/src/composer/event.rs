@@ -22,10 +22,14 @@ pub enum Field {
 }
 
 impl Field {
-    /// The field with a name of the network's, e.g. `type`.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        let names = ["type", "beat", "position", "pitch", "duration", "instrument"];
-        names.iter().position(|&own| own == name).map(|at| FIELDS[at])
+    /// How the network and reports call it, e.g. `type`.
+    pub fn name(self) -> &'static str {
+        ["type", "beat", "position", "pitch", "duration", "instrument"][self as usize]
+    }
+
+    /// The field with a name.
+    pub fn named(name: &str) -> Option<Self> {
+        FIELDS.into_iter().find(|field| field.name() == name)
     }
 }
 

@@ -10,10 +10,12 @@
 mod composition;
 mod course;
 pub mod encoding;
+pub mod evaluation;
 mod event;
 mod limits;
 mod mask;
 mod network;
+pub mod piece;
 mod sampler;
 #[cfg(test)]
 mod tests;
@@ -25,5 +27,6 @@ pub use event::{Event, FIELDS, Field, Kind};
 pub use limits::{Limits, PartLimit};
 pub use mask::Mask;
 pub use network::{Logits, Network, Predictor};
+pub use piece::ComposeError;
 pub use sampler::{Sampler, sample};
 pub use vocabulary::{Instrument, Vocabulary};

@@ -164,15 +164,8 @@ impl Predictor for Network {
         let codes = event.0.map(i64::from);
         let (one, row) = ([1, width], [1, codes.len()]);
         let inputs = [("hidden", TensorView::F32(&one, answer)), (EVENT, TensorView::I64(&row, &codes))];
-        let [kind, beat, position, pitch, duration, instrument] = &mut self.logits.0;
-        let mut outputs = [
-            ("type", kind),
-            ("beat", beat),
-            ("position", position),
-            ("pitch", pitch),
-            ("duration", duration),
-            ("instrument", instrument),
-        ];
+        let mut outputs = self.logits.0.each_mut().map(|list| ("", list));
+        outputs.iter_mut().zip(FIELDS).for_each(|((name, _), field)| *name = field.name());
         self.heads.run(&inputs[..1 + usize::from(self.dependent)], &mut outputs)?;
         if let Some(field) = FIELDS.into_iter().find(|&field| self.logits.of(field).len() != self.sizes[field as usize])
         {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::encoding::{self, SongNote};
 use super::*;
-use crate::inference::{InferenceError, Manifest};
+use crate::inference::{InferenceError, Manifest, Models, Runtime};
 use crate::score::{Score, TickNote, Track};
 use crate::synth::noise::Noise;
 
@@ -25,20 +25,30 @@ pub(crate) fn vocabulary() -> Arc<Vocabulary> {
     Vocabulary::of(&Manifest::load(&repository().join("models")).unwrap()).unwrap()
 }
 
-/// Logits that depend on nothing but how often it was asked.
+fn models() -> Arc<Models> {
+    let runtime = Runtime::load(None).unwrap_or_else(|error| panic!("{error}"));
+    Models::load(runtime, &repository().join("models")).unwrap()
+}
+
+/// Logits that depend on nothing but how often it was asked; or are all 0.
 pub(crate) struct Babble {
     noise: Noise,
     asked: i64,
     heard: usize,
     window: usize,
     dependent: bool,
+    flat: bool,
     logits: Logits,
 }
 
 impl Babble {
     pub fn new(vocabulary: &Vocabulary, window: usize, dependent: bool, seed: u64) -> Self {
         let logits = Logits::new(FIELDS.map(|field| vec![0.0; vocabulary.size(field)]));
-        Self { noise: Noise::new(seed, 0, 0), asked: 0, heard: 0, window, dependent, logits }
+        Self { noise: Noise::new(seed, 0, 0), asked: 0, heard: 0, window, dependent, flat: false, logits }
+    }
+
+    pub fn flat(vocabulary: &Vocabulary, window: usize) -> Self {
+        Self { flat: true, ..Self::new(vocabulary, window, true, 0) }
     }
 }
 
@@ -71,6 +81,9 @@ impl Predictor for Babble {
     }
 
     fn predict(&mut self, _: &Event) -> Result<&Logits, InferenceError> {
+        if self.flat {
+            return Ok(&self.logits);
+        }
         self.asked += 1;
         let noise = self.noise;
         let at = self.asked;
@@ -238,6 +251,67 @@ fn scores_become_the_events_that_training_makes_of_them_and_scores_again() {
         assert_eq!(found, wanted);
         let again = encoding::notes(&decoded, &vocabulary);
         assert_eq!(encoding::song(&encoding::events(&again, &vocabulary), true), song);
+    }
+}
+
+/// `tests/golden/composer/NAME.json`: PyTorch's logits of the events from `first` on, the whole song heard at once.
+#[derive(Deserialize)]
+struct Predictions {
+    events: Vec<[u16; 6]>,
+    first: usize,
+    logits: std::collections::BTreeMap<String, Vec<Vec<f32>>>,
+}
+
+/// Largest difference of a network's logits from Python's, for the last events.
+fn difference(network: &mut Network, golden: &Predictions, chunks: &[usize]) -> f32 {
+    let events: Vec<Event> = golden.events.iter().map(|&codes| Event(codes)).collect();
+    network.rewind(0);
+    let mut heard = 0;
+    let mut worst = 0.0f32;
+    // The events of the last chunk are checked one by one.
+    for &count in chunks.iter().chain(std::iter::repeat(&1)) {
+        if heard >= golden.first {
+            let logits = network.predict(&events[heard]).unwrap();
+            for (name, rows) in &golden.logits {
+                let found = logits.of(Field::named(name).unwrap());
+                let wanted = &rows[heard - golden.first];
+                assert_eq!(found.len(), wanted.len());
+                worst = found.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(worst, f32::max);
+            }
+        }
+        if heard + count >= events.len() {
+            break;
+        }
+        network.hear(&events[heard..heard + count]).unwrap();
+        heard += count;
+    }
+    assert_eq!(heard, events.len() - 1);
+    worst
+}
+
+#[test]
+fn step_by_step_with_a_cache_is_the_whole_song_at_once() {
+    let models = models();
+    let names = Network::names(&models);
+    assert!(!names.is_empty());
+    for name in names {
+        let golden: Predictions = golden(&format!("{name}.json"));
+        let mut network = Network::open(&models, &name, 1).unwrap();
+        let prompt = golden.first;
+        for chunks in [&[1][..], &[prompt], &[20, 1, 1, prompt - 22]] {
+            let worst = difference(&mut network, &golden, chunks);
+            assert!(worst < 1e-4, "{name} differs by {worst} in steps of {chunks:?}");
+        }
+        // Going back and hearing other events leaves no trace.
+        network.rewind(10);
+        network.hear(&vec![Event([3, 40, 2, 61, 5, 25]); 30]).unwrap();
+        network.rewind(10);
+        let rest: Vec<Event> = golden.events[10..prompt].iter().map(|&codes| Event(codes)).collect();
+        network.hear(&rest).unwrap();
+        let logits = network.predict(&Event(golden.events[prompt])).unwrap();
+        let wanted = &golden.logits["pitch"][0];
+        let worst = logits.of(Field::Pitch).iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "{name} differs by {worst} after going back");
     }
 }
 

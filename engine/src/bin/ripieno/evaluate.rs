@@ -1,4 +1,4 @@
-//! `ripieno evaluate arranger`: how well parts are told apart, on files whose parts are known.
+//! `ripieno evaluate`, and of it `arranger`: how well parts are told apart, on files whose parts are known.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,14 @@ use ripieno_engine::score::{Format, Note};
 use serde_json::{Value, json};
 
 use crate::output::{note, say};
-use crate::{Failure, ensembles, list};
+use crate::{Failure, ensembles, evaluate_composer, list};
 
 #[derive(Subcommand)]
 pub enum Evaluation {
     /// Note accuracy of a way to give out notes, on multitrack files.
     Arranger(Box<Arguments>),
+    /// How near composed music is to real music, and how well it is foreseen.
+    Composer(Box<evaluate_composer::Arguments>),
 }
 
 #[derive(clap::Args)]
@@ -72,7 +74,13 @@ enum Hints {
 }
 
 pub fn run(evaluation: &Evaluation) -> Result<(), Failure> {
-    let Evaluation::Arranger(arguments) = evaluation;
+    match evaluation {
+        Evaluation::Arranger(arguments) => arranger(arguments),
+        Evaluation::Composer(arguments) => evaluate_composer::run(arguments),
+    }
+}
+
+fn arranger(arguments: &Arguments) -> Result<(), Failure> {
     let ensemble = ensembles::named(&arguments.ensemble)?;
     let (pieces, left_out) = pieces(arguments, &ensemble)?;
     let model = arguments.model.clone().or_else(|| ensemble.models.first().cloned()).unwrap_or("zone".into());
@@ -102,13 +110,7 @@ pub fn run(evaluation: &Evaluation) -> Result<(), Failure> {
 
 /// The pieces of the folder, and how many files were left out.
 fn pieces(arguments: &Arguments, ensemble: &Ensemble) -> Result<(Vec<PartedPiece>, usize), Failure> {
-    let mut files = Vec::new();
-    find(&arguments.data, &mut files)?;
-    files.sort();
-    if let Some(table) = &arguments.split {
-        let names = names_of(table, &arguments.set)?;
-        files.retain(|file| names.iter().any(|name| file.ends_with(name)));
-    }
+    let files = files(&arguments.data, arguments.split.as_deref(), &arguments.set)?;
     let grid = if arguments.game { Grid::Game } else { Grid::Quarters };
     let (mut pieces, mut left_out) = (Vec::new(), 0);
     for file in &files {
@@ -130,6 +132,18 @@ fn pieces(arguments: &Arguments, ensemble: &Ensemble) -> Result<(Vec<PartedPiece
         return Err(format!("{what}. Name another folder or ensemble.").into());
     }
     Ok((pieces, left_out))
+}
+
+/// Scores of a folder, by name; with a table only those that it puts in a set.
+pub fn files(data: &Path, split: Option<&Path>, set: &str) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    find(data, &mut files)?;
+    files.sort();
+    if let Some(table) = split {
+        let names = names_of(table, set)?;
+        files.retain(|file| names.iter().any(|name| file.ends_with(name)));
+    }
+    Ok(files)
 }
 
 /// Every file of a known kind in a folder and the folders in it.

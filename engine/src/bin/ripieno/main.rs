@@ -2,14 +2,17 @@
 
 mod arrange;
 mod arranged;
+mod compose;
 mod convert;
 mod doctor;
 mod ensembles;
 mod evaluate;
+mod evaluate_composer;
 mod hints;
 mod list;
 mod metrics;
 mod output;
+mod progress;
 mod render;
 mod report;
 mod wav;
@@ -37,6 +40,10 @@ enum Command {
     Metrics(metrics::Arguments),
     /// Separate a score into the parts of an ensemble, one named track each.
     Arrange(Box<arrange::Arguments>),
+    /// Compose music from nothing but the names of its instruments.
+    Compose(Box<compose::Compose>),
+    /// Go on from where a score ends, in its instruments or others.
+    Continue(Box<compose::Continue>),
     /// Measure a model on files whose answer is known.
     #[command(subcommand)]
     Evaluate(evaluate::Evaluation),
@@ -54,6 +61,8 @@ fn main() -> ExitCode {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Metrics(arguments) => metrics::run(&arguments),
         Command::Arrange(arguments) => arrange::run(&arguments),
+        Command::Compose(arguments) => compose::compose(&arguments),
+        Command::Continue(arguments) => compose::go_on(&arguments),
         Command::Evaluate(evaluation) => evaluate::run(&evaluation),
         Command::Performances => list::performances(),
         Command::Ensembles => list::ensembles(),

@@ -1,11 +1,7 @@
 //! `ripieno render`.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ripieno_engine::arranger::Ensemble;
 use ripieno_engine::draw::{self, DrawnPart};
 use ripieno_engine::inference::{Locations, Models, Runtime};
@@ -14,6 +10,7 @@ use ripieno_engine::score::{PartNotes, Playback, Score, midi};
 use ripieno_engine::synth::{Guidance, MAX_PARTS, SAMPLE_RATE, StereoBuffer, Synthesizer};
 
 use crate::output::{note, say};
+use crate::progress::Progress;
 use crate::{Failure, list, report, wav, whole};
 
 #[derive(clap::Args)]
@@ -147,19 +144,13 @@ fn perform(
     synth: &mut Synthesizer,
     options: &RenderOptions<'_>,
 ) -> Result<Rendering, Failure> {
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let hears = Arc::clone(&cancelled);
-    ctrlc::set_handler(move || hears.store(true, Ordering::Relaxed))?;
-    let bar = ProgressBar::new(1000);
-    bar.set_style(ProgressStyle::with_template("performing [{bar:40}] {percent}% · {eta} left · {msg}")?);
+    let progress = Progress::begin("performing")?;
     let (started, seconds) = (std::time::Instant::now(), score.seconds());
     let rendering = render(score, models, synth, options, &mut |share| {
-        bar.set_position((share * 1000.0) as u64);
         let factor = started.elapsed().as_secs_f64() / (f64::from(share) * seconds).max(0.1);
-        bar.set_message(format!("{factor:.2} of real time"));
-        if cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        progress.say(format!("{factor:.2} of real time"));
+        progress.show(f64::from(share))
     });
-    bar.finish_and_clear();
     Ok(rendering?)
 }
 

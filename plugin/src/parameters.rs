@@ -88,6 +88,14 @@ pub struct PartControls {
     pub pitch: IntParam,
 }
 
+/// Where one zone of the split keyboard ends and the next begins.
+#[derive(Params)]
+pub struct ZoneControls {
+    /// The lowest MIDI key of the part with its number, plus 1; 0 is as the ensemble says.
+    #[id = "split"]
+    pub lowest: IntParam,
+}
+
 /// Everything the host can automate, list or map.
 #[derive(Params)]
 pub struct Controls {
@@ -121,6 +129,9 @@ pub struct Controls {
     /// Parts, the highest first.
     #[nested(array, group = "Part")]
     pub parts: [PartControls; MAX_PARTS],
+    /// The zones of every part but the last.
+    #[nested(array, group = "Split")]
+    pub zones: [ZoneControls; MAX_PARTS - 1],
 }
 
 impl Controls {
@@ -166,7 +177,10 @@ impl Controls {
             parts: std::array::from_fn(|part| PartControls {
                 gain: gain(&format!("Part {} gain", part + 1)),
                 on: BoolParam::new(format!("Part {} plays", part + 1), true).with_callback(ring_b(wake)),
-                pitch: pitch(&format!("Part {} pitch", part + 1)).with_callback(ring_i(wake)),
+                pitch: key(&format!("Part {} pitch", part + 1), "Any").with_callback(ring_i(wake)),
+            }),
+            zones: std::array::from_fn(|part| ZoneControls {
+                lowest: key(&format!("Part {} from", part + 1), "As the ensemble").with_callback(ring_i(wake)),
             }),
         }
     }
@@ -208,24 +222,31 @@ fn gain(name: &str) -> FloatParam {
         }))
 }
 
-/// The greatest value of a pitch hint: MIDI key 127, plus 1.
+/// The greatest value of a parameter that is a key: MIDI key 127, plus 1.
 pub const MAX_PITCH: i32 = 128;
 
-/// A pitch hint: nothing, or a MIDI key by its name.
-fn pitch(name: &str) -> IntParam {
+/// A MIDI key as musicians call it; middle C, key 60, is C4.
+pub fn key_name(key: i32) -> String {
     const NAMES: [&str; 12] = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
-    const NOTHING: &str = "Any";
-    // Middle C, key 60, is C4.
-    let name_of = |key: i32| format!("{}{}", NAMES[key.rem_euclid(12) as usize], key.div_euclid(12) - 1);
+    format!("{}{}", NAMES[key.rem_euclid(12) as usize], key.div_euclid(12) - 1)
+}
+
+/// A MIDI key by its name, or nothing.
+fn key(name: &str, nothing: &'static str) -> IntParam {
     IntParam::new(name, 0, IntRange::Linear { min: 0, max: MAX_PITCH })
-        .with_value_to_string(Arc::new(move |value| if value == 0 { NOTHING.into() } else { name_of(value - 1) }))
+        .with_value_to_string(Arc::new(move |value| if value == 0 { nothing.into() } else { key_name(value - 1) }))
         .with_string_to_value(Arc::new(move |text| {
             let text = text.trim();
             (0..MAX_PITCH)
-                .find(|&key| name_of(key).eq_ignore_ascii_case(text))
+                .find(|&key| key_name(key).eq_ignore_ascii_case(text))
                 .map(|key| key + 1)
-                .or_else(|| text.eq_ignore_ascii_case(NOTHING).then_some(0))
+                .or_else(|| text.eq_ignore_ascii_case(nothing).then_some(0))
         }))
+}
+
+/// The MIDI key of such a parameter.
+fn key_of(param: &IntParam) -> Option<u8> {
+    u8::try_from(param.value() - 1).ok().filter(|&key| key < 128)
 }
 
 /// An id that a project asks for and this installation lacks.
@@ -320,10 +341,19 @@ impl Parameters {
         let parts = &self.controls.parts;
         Hints {
             on: std::array::from_fn(|part| parts[part].on.value()),
-            pitch: std::array::from_fn(|part| {
-                u8::try_from(parts[part].pitch.value() - 1).ok().filter(|&key| key < 128)
-            }),
+            pitch: std::array::from_fn(|part| key_of(&parts[part].pitch)),
         }
+    }
+
+    /// Where the zones of the split keyboard were drawn: the lowest key of every part but the last.
+    pub fn zones(&self) -> [Option<u8>; MAX_PARTS - 1] {
+        std::array::from_fn(|zone| key_of(&self.controls.zones[zone].lowest))
+    }
+
+    /// Whether notes are to be given out by zones of the keyboard.
+    pub fn splits(&self) -> bool {
+        let ensembles = self.shown_ensemble().map(|ensemble| ensemble.method);
+        self.method().or(ensembles) == Some(Method::Split)
     }
 
     /// The ensemble whose parts are shown: the one at the parameter's index.
@@ -404,7 +434,8 @@ mod tests {
         assert_eq!(ids[..8].join(" "), first);
         assert_eq!(ids[8], "method");
         let of_parts = (1..=8).flat_map(|part| ["gain", "on", "pitch"].map(|id| format!("{id}_{part}")));
-        assert_eq!(ids[9..], of_parts.collect::<Vec<_>>());
+        let of_zones = (1..8).map(|zone| format!("split_{zone}"));
+        assert_eq!(ids[9..], of_parts.chain(of_zones).collect::<Vec<_>>());
     }
 
     #[test]

@@ -12,9 +12,9 @@ use nice_plug::prelude::PluginState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The version that this code writes. 2: method, switches and pitches of parts; what 1 lacks is as a new instance has it,
-/// which is how 1 sounded.
-pub const VERSION: u32 = 2;
+/// The version that this code writes. 2: method, switches and pitches of parts; 3: zones of the split keyboard. What an
+/// earlier one lacks is as a new instance has it, which is how it sounded.
+pub const VERSION: u32 = 3;
 /// The name of our one field in the state.
 const FIELD: &str = "ripieno";
 /// The name of the field by which [`filter`] tells [`Saved::from_fields`] why a state was refused. Never saved.
@@ -137,6 +137,7 @@ fn defaults() -> BTreeMap<String, ParamValue> {
             (format!("pitch_{part}"), ParamValue::I32(0)),
         ]
     }));
+    params.extend((1..ripieno_engine::stream::MAX_PARTS).map(|zone| (format!("split_{zone}"), ParamValue::I32(0))));
     params
 }
 
@@ -147,7 +148,7 @@ fn greatest(id: &str) -> i32 {
         "performance" => last(menu::performances().len()),
         "ensemble" => last(menu::ensembles().len()),
         "method" => last(menu::methods().len()),
-        _ if id.starts_with("pitch_") => MAX_PITCH,
+        _ if id.starts_with("pitch_") || id.starts_with("split_") => MAX_PITCH,
         _ => MAX_STEPS,
     }
 }
@@ -245,12 +246,41 @@ mod tests {
         assert!(after.wake.generation() > generation, "neither activate nor reset runs after a load");
     }
 
+    /// A project as an earlier version wrote it.
+    fn earlier(version: u32) -> PluginState {
+        let file = format!("{}/tests/states/version-{version}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn projects_of_every_earlier_version_load_as_they_were() {
+        for version in [1, 2] {
+            let mut state = earlier(version);
+            assert!(state.fields[FIELD].starts_with(&format!("{{\"version\":{version},")));
+            let parameters = Parameters::default();
+            // SAFETY: as above.
+            unsafe { parameters.controls.zones[0].lowest._internal_set_plain_value(70) };
+            load(&parameters, &mut state);
+            assert_eq!(parameters.notice(), None);
+            assert_eq!(
+                (parameters.performance_id().as_str(), parameters.ensemble_id().as_str()),
+                ("brass-hall", "satb-choir")
+            );
+            assert_eq!((parameters.controls.quality.value(), parameters.controls.mode.value()), (9, PlayMode::Sync));
+            assert_eq!((parameters.controls.parts[3].gain.value(), parameters.editor_size()), (-13.5, [1100, 700]));
+            assert_eq!(parameters.zones(), [None; 7]);
+            let mut hints = Hints::default();
+            if version == 2 {
+                hints.on[2] = false;
+                hints.pitch[0] = Some(72);
+            }
+            assert_eq!((parameters.hints(), parameters.method()), (hints, (version == 2).then_some(Method::Split)));
+        }
+    }
+
     #[test]
     fn a_project_of_version_1_has_every_part_playing_as_it_had() {
-        let mut state = save(&Parameters::default());
-        let text = state.fields[FIELD].replace("\"version\":2", "\"version\":1");
-        state.fields.insert(FIELD.into(), text);
-        state.params.retain(|id, _| !["method", "on_", "pitch_"].iter().any(|new| id.starts_with(new)));
+        let mut state = earlier(1);
         let parameters = Parameters::default();
         // SAFETY: as above.
         unsafe {
@@ -278,9 +308,19 @@ mod tests {
     }
 
     #[test]
+    fn zones_come_back() {
+        let before = Parameters::default();
+        // SAFETY: as above.
+        unsafe { before.controls.zones[1].lowest._internal_set_plain_value(61) };
+        let after = Parameters::default();
+        load(&after, &mut save(&before));
+        assert_eq!(after.zones()[..3], [None, Some(60), None]);
+    }
+
+    #[test]
     fn the_version_is_the_first_thing_saved() {
         let fields = Saved::new("a".into(), "b".into(), EDITOR_SIZE).to_fields();
-        assert!(fields[FIELD].starts_with("{\"version\":2,"), "{}", fields[FIELD]);
+        assert!(fields[FIELD].starts_with("{\"version\":3,"), "{}", fields[FIELD]);
     }
 
     #[test]
@@ -359,7 +399,7 @@ mod tests {
     #[test]
     fn a_newer_project_loads_and_says_so() {
         let mut state = save(&Parameters::default());
-        let text = state.fields[FIELD].replace("\"version\":2", "\"version\":99,\"weather\":\"fair\"");
+        let text = state.fields[FIELD].replace("\"version\":3", "\"version\":99,\"weather\":\"fair\"");
         state.fields.insert(FIELD.into(), text);
         let parameters = Parameters::default();
         load(&parameters, &mut state);

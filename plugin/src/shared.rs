@@ -103,6 +103,10 @@ impl Shared {
         if hints != now.hints {
             control.set_hints(hints);
         }
+        let zones = parameters.zones();
+        if zones != now.zones {
+            control.set_zones(zones);
+        }
         let controls = &parameters.controls;
         let steps = usize::try_from(controls.quality.value()).unwrap_or(0);
         if steps != now.steps {

@@ -114,6 +114,19 @@ impl Ensemble {
     }
 }
 
+impl Ensemble {
+    /// The zones with what a musician drew of them, where she did: the lowest key of every part but the last. One drawn
+    /// above the zone before it begins with that one, which is then empty.
+    pub fn zones_drawn(&self, drawn: &[Option<u8>]) -> Vec<u8> {
+        let mut above = 127;
+        let zones = self.zones.iter().enumerate().map(|(zone, &key)| {
+            above = drawn.get(zone).copied().flatten().unwrap_or(key).min(above);
+            above
+        });
+        zones.collect()
+    }
+}
+
 /// The file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -283,6 +296,14 @@ colour = "#8f7bf0"
         assert_ne!(text, GOOD);
         let error = Ensemble::parse("duo.toml", &text).unwrap_err();
         (error.line, error.reason)
+    }
+
+    #[test]
+    fn zones_are_drawn_over_the_ensembles_own_and_still_fall() {
+        let choir = Ensemble::find("satb-choir").unwrap();
+        assert_eq!(choir.zones_drawn(&[]), choir.zones);
+        assert_eq!(choir.zones_drawn(&[None, Some(60), None, Some(99)]), [choir.zones[0], 60, choir.zones[2]]);
+        assert_eq!(choir.zones_drawn(&[Some(50), None, Some(40)]), [50, 50, 40]);
     }
 
     #[test]

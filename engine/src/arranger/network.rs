@@ -19,6 +19,8 @@ pub(super) const LONGEST: i64 = 192;
 const WRAP: i64 = 1024;
 /// A later beat counts as this one.
 const LAST_BEAT: i64 = 4096;
+/// Transpositions that vote on a piece, semitones.
+const VOTES: [i64; 5] = [-2, -1, 0, 1, 2];
 /// The output with the scores.
 const LOGITS: &str = "logits";
 /// Notes that a network which hears the whole piece is shown at once, and those of them at either end whose answer is
@@ -91,6 +93,13 @@ impl Features {
     /// Notes in it.
     pub fn notes(&self) -> usize {
         self.pitch.len()
+    }
+
+    /// The same piece so many semitones higher; what would leave the keyboard stays at its end.
+    fn transposed(&self, by: i64) -> Self {
+        let moved = |&id: &i64| if id == 0 { 0 } else { (id + by).clamp(1, 128) };
+        let (pitch, hint) = (self.pitch.iter().map(moved).collect(), self.hint.iter().map(moved).collect());
+        Self { pitch, hint, ..self.clone() }
     }
 
     /// A note that is being played at a tick of the song, which may be any number.
@@ -213,6 +222,18 @@ impl Network {
             from = to;
         }
         Ok(all)
+    }
+
+    /// As [`Network::hear_whole`], the mean over the piece transposed by up to two semitones either way: what a network
+    /// says of one key alone weighs less. Five times as long.
+    pub fn vote(&mut self, notes: &Features) -> Result<Vec<f32>, InferenceError> {
+        let mut mean = Vec::new();
+        for by in VOTES {
+            let logits = self.hear_whole(&notes.transposed(by))?;
+            mean.resize(logits.len(), 0.0);
+            mean.iter_mut().zip(logits).for_each(|(mean, logit)| *mean += logit / VOTES.len() as f32);
+        }
+        Ok(mean)
     }
 
     fn run(&mut self, notes: &Features, range: std::ops::Range<usize>) -> Result<(), InferenceError> {

@@ -13,7 +13,7 @@ use crate::arranger::history::{self, History};
 use crate::arranger::network::Scores;
 use crate::arranger::piece::{self, PieceNote};
 use crate::arranger::whole::{self, WholePiece};
-use crate::inference::{Models, Runtime};
+use crate::inference::{Manifest, Models, Runtime};
 
 /// `tests/golden/arranger.json`: the exported network on a hymn written for it.
 #[derive(Deserialize)]
@@ -211,7 +211,7 @@ struct GoldenModel {
     cases: Vec<GoldenCase>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct GoldenNotes {
     time: Vec<i64>,
     pitch: Vec<u8>,
@@ -219,7 +219,7 @@ struct GoldenNotes {
     part: Vec<usize>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct GoldenCase {
     hints: String,
     inputs: BTreeMap<String, serde_json::Value>,
@@ -341,6 +341,31 @@ fn an_online_network_note_by_note_is_the_whole_piece() {
 }
 
 #[test]
+fn a_vote_is_the_mean_over_five_transpositions_and_their_hints() {
+    let models = models();
+    let golden = golden_models().into_iter().find(|golden| golden.model == "quartet_offline").unwrap();
+    let case = golden.cases.iter().find(|case| case.hints == "both").unwrap();
+    let mut network = Network::open(&models, &golden.model).unwrap();
+    let (_, features) = golden_features(&golden, case);
+    let voted = network.vote(&features).unwrap();
+    let mut mean = vec![0.0f32; voted.len()];
+    for by in -2i64..=2 {
+        let mut moved = GoldenModel { notes: golden.notes.clone(), ..golden_models().remove(0) };
+        moved.notes.pitch.iter_mut().for_each(|key| *key = (i64::from(*key) + by) as u8);
+        let mut shown =
+            golden_features(&moved, &GoldenCase { hints: "none".into(), inputs: BTreeMap::new(), ..case.clone() }).1;
+        shown.context = features.context.clone();
+        shown.entry = features.entry.clone();
+        shown.hint = features.hint.iter().map(|&id| if id == 0 { 0 } else { id + by }).collect();
+        let logits = network.hear_whole(&shown).unwrap();
+        mean.iter_mut().zip(logits).for_each(|(mean, logit)| *mean += logit / 5.0);
+    }
+    let apart = voted.iter().zip(&mean).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart < 1e-4, "{apart}");
+    assert_ne!(voted, network.hear_whole(&features).unwrap());
+}
+
+#[test]
 fn every_ensembles_voices_are_its_models() {
     let models = models();
     for ensemble in Ensemble::built_in().iter().filter(|ensemble| ensemble.method == Method::Learned) {
@@ -367,19 +392,19 @@ fn a_model_that_is_not_installed_is_told_and_notes_go_by_range() {
 fn broken_models(damaged: &[&str], gone: &[&str]) -> (tempfile::TempDir, Arc<Models>) {
     let folder = tempfile::tempdir().unwrap();
     let from = repository().join("models");
-    for sub in ["arranger", "synth"] {
-        std::fs::create_dir(folder.path().join(sub)).unwrap();
-        for file in std::fs::read_dir(from.join(sub)).unwrap().map(|file| file.unwrap().path()) {
-            let (stem, name) = (file.file_stem().unwrap().to_str().unwrap(), file.file_name().unwrap());
-            let to = folder.path().join(sub).join(name);
-            if damaged.contains(&stem) {
-                let mut bytes = std::fs::read(&file).unwrap();
-                let middle = bytes.len() / 2;
-                bytes[middle] ^= 1;
-                std::fs::write(to, bytes).unwrap();
-            } else if file.is_file() && !gone.contains(&stem) {
-                std::fs::copy(&file, to).unwrap();
-            }
+    let listed = Manifest::load(&from).unwrap();
+    let files = listed.models.iter().map(|entry| entry.file.as_str());
+    for file in files.chain(["synth/performances.toml"]).map(|file| from.join(file)) {
+        let (stem, to) = (file.file_stem().unwrap().to_str().unwrap(), file.strip_prefix(&from).unwrap());
+        let to = folder.path().join(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        if damaged.contains(&stem) {
+            let mut bytes = std::fs::read(&file).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(to, bytes).unwrap();
+        } else if !gone.contains(&stem) {
+            std::fs::copy(&file, to).unwrap();
         }
     }
     std::fs::copy(from.join("manifest.toml"), folder.path().join("manifest.toml")).unwrap();

@@ -14,6 +14,7 @@ pub struct WholePiece {
     player: Player,
     assignment: Assignment,
     parts: usize,
+    vote: bool,
 }
 
 impl WholePiece {
@@ -21,7 +22,12 @@ impl WholePiece {
     pub fn new(ensemble: &Ensemble, models: &Models) -> Result<Self, ArrangerError> {
         let player = Player::open(ensemble, Some(models), true)?;
         let assignment = Assignment::new(&ensemble.parts, player.limits());
-        Ok(Self { player, assignment, parts: ensemble.parts.len() })
+        Ok(Self { player, assignment, parts: ensemble.parts.len(), vote: false })
+    }
+
+    /// Whether the network hears the piece in five transpositions and the mean of its answers counts. Five times as long.
+    pub fn set_vote(&mut self, vote: bool) {
+        self.vote = vote;
     }
 
     /// That another model than the ensemble's first choice gives out the notes, if it does.
@@ -54,7 +60,8 @@ impl WholePiece {
                 self.player.entries(entry, &mut features.entry);
             }
         }
-        let logits = self.player.network.hear_whole(&features)?;
+        let network = &mut self.player.network;
+        let logits = if self.vote { network.vote(&features)? } else { network.hear_whole(&features)? };
         let scores = Scores { logits: &logits, parts: self.player.network.voices().len() };
         let open = |now: i64| (0..self.parts).fold(0, |mask, part| mask | u8::from(plays(part, now)) << part);
         Ok(give_out(&mut self.assignment, &self.player, scores, notes, open))

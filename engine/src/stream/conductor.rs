@@ -223,6 +223,8 @@ impl Conductor {
         }
         if let Some(arranger) = &mut self.arranger {
             arranger.set_hints(&settings.hints);
+            let zones = arranger.ensemble().zones_drawn(&settings.zones);
+            arranger.set_zones(&zones);
         }
         let other = before_performance != Some((next.performance, next.instruments));
         self.cast = Some(next);

@@ -1,5 +1,6 @@
 //! What the main thread asks of the engine. Every call returns at once; the workers read the result.
 
+use super::MAX_PARTS;
 use super::clock::{self, Mode};
 use super::engine::Shared;
 use crate::arranger::{Hints, Method};
@@ -17,6 +18,8 @@ pub struct Settings {
     pub method: Option<Method>,
     /// Which parts play, and about how high.
     pub hints: Hints,
+    /// For [`Method::Split`]: the lowest MIDI key of every part but the last; `None` is as the ensemble says.
+    pub zones: [Option<u8>; MAX_PARTS - 1],
     /// Seed of all noise; the same seed and notes give the same audio.
     pub seed: u64,
     /// Denoising steps per segment, 0..=64; 0 is the prior alone. Fewer are taken when time is short.
@@ -34,6 +37,7 @@ impl Default for Settings {
             ensemble: "string-quartet".into(),
             method: None,
             hints: Hints::default(),
+            zones: [None; MAX_PARTS - 1],
             seed: 0,
             steps: 4,
             guidance_notes: 1.0,
@@ -77,6 +81,11 @@ impl Control {
     /// Says which parts play and about how high, from the next chord on; notes that are held are held on.
     pub fn set_hints(&self, hints: Hints) {
         self.change(|s| s.hints = hints);
+    }
+
+    /// Draws the zones of [`Method::Split`], from the next chord on.
+    pub fn set_zones(&self, zones: [Option<u8>; MAX_PARTS - 1]) {
+        self.change(|s| s.zones = zones);
     }
 
     /// Sets the seed of all noise.

@@ -1,6 +1,6 @@
 //! A picture of the editor while the engine plays: `cargo run -p ripieno-plugin --example editor_png`.
 //!
-//! Writes `target/editor.png`. Nothing in it is posed: the example plays a cadence to a real engine, as a host that bounces
+//! Writes `target/editor.png`; with `-- split` behind it, `target/editor-split.png` with the split keyboard. Nothing in it is posed: the example plays a cadence to a real engine, as a host that bounces
 //! would, and draws the editor from its telemetry, with a rasteriser of its own instead of a window.
 
 mod raster;
@@ -13,6 +13,7 @@ use nice_plug::params::internals::ParamPtr;
 use nice_plug::plugin::PluginState;
 use raster::Canvas;
 use ripieno::editor::{Scene, View, draw, theme};
+use ripieno::menu::{self, Named};
 use ripieno::parameters::{Parameters, PlayMode};
 use ripieno::shared::Shared;
 use ripieno_engine::stream::{AudioSide, Engine, EngineConfig, Event, EventKind, StatusKind, Telemetry};
@@ -110,6 +111,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let parameters = Parameters::default();
     let shared = Shared::new(engine.control.clone(), Arc::clone(&engine.telemetry));
     ParamSetter::new(&Willing).set_parameter(&parameters.controls.mode, PlayMode::Sync);
+    let method = std::env::args().nth(1);
+    if let Some(index) = menu::methods().iter().position(|entry| Some(entry.id()) == method.as_deref()) {
+        ParamSetter::new(&Willing).set_parameter(&parameters.controls.method, index as i32);
+    }
     engine.control.set_mode(parameters.controls.mode.value().into());
     engine.control.set_offline(true);
     shared.apply(&parameters);
@@ -126,8 +131,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         played += engine.audio.process(BLOCK);
         picture.draw(&Scene::read(&shared, &parameters), &parameters, played as f64 / RATE);
     }
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/editor.png");
-    picture.save(file)?;
+    let name = method.map_or_else(|| "editor.png".to_owned(), |method| format!("editor-{method}.png"));
+    let file = format!("{}/../target/{name}", env!("CARGO_MANIFEST_DIR"));
+    picture.save(&file)?;
     println!("{file}");
     Ok(())
 }

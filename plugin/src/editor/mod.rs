@@ -7,6 +7,7 @@
 mod panels;
 mod roll;
 mod scene;
+mod split;
 pub mod theme;
 mod view;
 mod widgets;

@@ -8,8 +8,8 @@ use super::widgets::{self, SLIDER_HEIGHT, gesture, heading, panel, segments, sel
 use crate::menu::{self, Named};
 use crate::parameters::{Parameters, PlayMode};
 use egui::{
-    Align, Align2, Color32, CornerRadius, Label, Layout, Painter, Rect, RichText, Sense, Stroke, Ui, UiBuilder, emath,
-    pos2, vec2,
+    Align, Align2, Color32, CornerRadius, CursorIcon, Label, Layout, Painter, Rect, RichText, Sense, Stroke,
+    StrokeKind, Ui, UiBuilder, WidgetInfo, emath, pos2, vec2,
 };
 use nice_plug::prelude::{Param, ParamSetter};
 use ripieno_engine::arranger::Ensemble;
@@ -19,6 +19,10 @@ use ripieno_engine::stream::{MAX_PARTS, StatusKind};
 pub const SOUND_HEIGHT: f32 = 2.0 * theme::PAD + 14.0 + 4.0 * (SLIDER_HEIGHT + STEP);
 /// Height of one part in the mixer.
 const ROW: f32 = 34.0;
+/// Width of a part's pitch.
+const PITCH: f32 = 38.0;
+/// How far a pitch is dragged for a semitone.
+const POINTS_PER_KEY: f32 = 4.0;
 
 /// The name of the instrument, and the mode.
 pub fn header(ui: &mut Ui, rect: Rect, title: &str, scene: &Scene, parameters: &Parameters, setter: &ParamSetter) {
@@ -207,10 +211,12 @@ fn strip(
     );
     let value = param.normalized_value_to_string(param.unmodulated_normalized_value(), true);
     painter.text(row.right_center(), Align2::RIGHT_CENTER, value, theme::small(), theme::TEXT_SOFT);
+    let field = Rect::from_center_size(row.left_center() + vec2(names + PITCH / 2.0, 0.0), vec2(PITCH, 18.0));
+    pitch(ui, field, index, name, ensemble, parameters, setter);
 
     let field = Rect::from_min_max(
-        pos2(row.left() + names + STEP, row.top()),
-        pos2((row.right() - values - STEP).max(row.left() + names + 2.0 * STEP), row.bottom()),
+        pos2(row.left() + names + PITCH + STEP, row.top()),
+        pos2((row.right() - values - STEP).max(row.left() + names + PITCH + 2.0 * STEP), row.bottom()),
     );
     let response = ui.interact(field, ui.scope_id().with(("part gain", index)), Sense::click_and_drag());
     let response = widgets::turn(ui, field, response, setter, param, &format!("{name} gain"))
@@ -218,6 +224,54 @@ fn strip(
     meter(&painter, Rect::from_center_size(field.center() + vec2(0.0, 9.0), vec2(field.width(), 3.0)), level, colour);
     let rail = Rect::from_center_size(field.center() - vec2(0.0, 2.0), vec2(field.width(), 4.0));
     widgets::track(ui, rail, param, &response, theme::TEXT_FAINT);
+}
+
+/// About how high a part plays: the name of a key, or that nothing is said. Dragged up and down, from the middle of the
+/// part's range.
+fn pitch(
+    ui: &mut Ui,
+    rect: Rect,
+    index: usize,
+    name: &str,
+    ensemble: Option<&Ensemble>,
+    parameters: &Parameters,
+    setter: &ParamSetter,
+) {
+    let param = &parameters.controls.parts[index].pitch;
+    let response = ui.interact(rect, ui.scope_id().with(("part pitch", index)), Sense::click_and_drag());
+    let response = response
+        .on_hover_cursor(CursorIcon::ResizeVertical)
+        .on_hover_text("About how high this part plays on average. Drag up or down; double click to say nothing.");
+    // What the steps of whole keys would swallow adds up here.
+    let id = response.id.with("turned");
+    let range = ensemble.and_then(|ensemble| ensemble.parts.get(index)).map_or((48, 72), |part| (part.lo, part.hi));
+    let middle = (f32::from(range.0) + f32::from(range.1)) / 2.0;
+    let key = if param.value() > 0 { (param.value() - 1) as f32 } else { middle };
+    let turned = ui.data(|data| data.get_temp(id)).unwrap_or(key) - response.drag_delta().y / POINTS_PER_KEY;
+    let turned = turned.clamp(0.0, 127.0);
+    if response.dragged() {
+        ui.data_mut(|data| data.insert_temp(id, turned));
+    }
+    widgets::turn_to(&response, setter, param, Some(param.preview_normalized(turned.round() as i32 + 1)));
+    if response.drag_stopped() {
+        ui.data_mut(|data| data.remove::<f32>(id));
+    }
+    if response.double_clicked() {
+        gesture(setter, param, param.default_normalized_value());
+    }
+    if response.dragged() || response.double_clicked() {
+        parameters.wake.ring();
+    }
+    response.widget_info(|| WidgetInfo::slider(true, f64::from(param.value()), format!("{name} pitch")));
+    let lit = response.hovered() || response.dragged();
+    let painter = ui.painter();
+    painter.rect_filled(rect, theme::ROUND_SMALL, theme::SUNK);
+    if lit {
+        painter.rect_stroke(rect, theme::ROUND_SMALL, Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
+    }
+    let colour = if param.value() > 0 { theme::TEXT } else { theme::TEXT_FAINT };
+    let text = param.normalized_value_to_string(param.unmodulated_normalized_value(), true);
+    painter.text(rect.center(), Align2::CENTER_CENTER, text, theme::small(), colour);
 }
 
 fn meter(painter: &Painter, rail: Rect, level: f32, colour: Color32) {

@@ -3,6 +3,7 @@
 use super::panels;
 use super::roll::Roll;
 use super::scene::Scene;
+use super::split;
 use super::theme;
 use crate::gains::linear;
 use crate::parameters::Parameters;
@@ -61,11 +62,18 @@ pub fn draw(ui: &mut Ui, view: &mut View, scene: &Scene, parameters: &Parameters
     let [choices, sound] = split_y(left, (left.height() - panels::SOUND_HEIGHT - theme::GAP).max(0.0));
     let mixer_height = panels::mixer_height(parameters.shown_ensemble());
     let [roll, mixer] = split_y(right, (right.height() - mixer_height - theme::GAP).max(0.0));
+    // The keyboard takes its room from the roll while it means something.
+    let split = parameters.shown_ensemble().filter(|ensemble| parameters.splits() && ensemble.parts.len() > 1);
+    let below = if split.is_some() { split::HEIGHT + theme::GAP } else { 0.0 };
+    let [roll, keyboard] = split_y(roll, (roll.height() - below).max(0.0));
 
     panels::header(ui, header, view.title, scene, parameters, setter);
     panels::choices(ui, choices, parameters, setter);
     panels::sound(ui, sound, parameters, setter);
     view.roll.paint(ui.painter(), roll, scene, parameters.shown_ensemble());
+    if let Some(ensemble) = split {
+        split::keyboard(ui, keyboard, ensemble, parameters, setter);
+    }
     panels::mixer(ui, mixer, &view.meters, parameters, setter);
     panels::footer(ui, footer, scene);
 }
@@ -183,6 +191,57 @@ pub(super) mod tests {
                 harness.run_steps(2);
             }
         }
+    }
+
+    /// Drags from one place to another, step by step as a hand does.
+    fn drag(harness: &mut Harness<'_>, from: egui::Pos2, to: egui::Pos2) {
+        harness.hover_at(from);
+        harness.run_steps(1);
+        harness.drag_at(from);
+        harness.run_steps(1);
+        for step in 1..=4 {
+            harness.hover_at(from.lerp(to, step as f32 / 4.0));
+            harness.run_steps(1);
+        }
+        harness.drop_at(to);
+        harness.run_steps(2);
+    }
+
+    fn choose_method(parameters: &Parameters, index: i32) {
+        use nice_plug::params::InternalParamMut;
+        // SAFETY: `parameters` lives.
+        unsafe { parameters.controls.method._internal_set_plain_value(index) };
+    }
+
+    #[test]
+    fn a_boundary_of_the_split_keyboard_is_dragged_and_stops_at_its_neighbours() {
+        let (parameters, scene) = (Parameters::default(), quiet());
+        let name = "Split between Violin 2 and Viola";
+        assert!(harness(&parameters, &scene).query_by_label(name).is_none(), "the trained network has no zones");
+        let ensemble = parameters.shown_ensemble().unwrap();
+        choose_method(&parameters, 2);
+        let mut harness = harness(&parameters, &scene);
+        let grip = harness.get_by_label(name).rect().center();
+        drag(&mut harness, grip, grip - egui::vec2(15.0, 0.0));
+        let drawn = parameters.zones();
+        assert!(drawn[1].is_some_and(|key| key < ensemble.zones[1] && key > ensemble.zones[2]), "{drawn:?}");
+        assert_eq!((drawn[0], drawn[2]), (None, None));
+        let grip = harness.get_by_label(name).rect().center();
+        drag(&mut harness, grip, grip + egui::vec2(400.0, 0.0));
+        assert_eq!(parameters.zones()[1], Some(ensemble.zones[0]));
+    }
+
+    #[test]
+    fn a_parts_pitch_is_dragged_from_the_middle_of_its_range() {
+        let (parameters, scene) = (Parameters::default(), quiet());
+        let viola = &parameters.shown_ensemble().unwrap().parts[2];
+        let middle = (viola.lo + viola.hi) / 2;
+        let mut harness = harness(&parameters, &scene);
+        let field = harness.get_by_label("Viola pitch").rect().center();
+        drag(&mut harness, field, field + egui::vec2(0.0, 24.0));
+        let pitch = parameters.hints().pitch;
+        assert!(pitch[2].is_some_and(|key| key < middle && key > middle - 12), "{pitch:?}, middle {middle}");
+        assert_eq!((pitch[0], pitch[1], pitch[3]), (None, None, None));
     }
 
     #[test]

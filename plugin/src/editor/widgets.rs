@@ -91,6 +91,19 @@ pub fn turn<P: Param>(
     response
 }
 
+/// Turns a parameter to where `response` drags it, in one gesture.
+pub fn turn_to<P: Param>(response: &Response, setter: &ParamSetter, param: &P, wanted: Option<f32>) {
+    if response.drag_started() {
+        setter.begin_set_parameter(param);
+    }
+    if let Some(wanted) = wanted.filter(|_| response.dragged()) {
+        set(setter, param, wanted);
+    }
+    if response.drag_stopped() {
+        setter.end_set_parameter(param);
+    }
+}
+
 /// Sets a parameter within a gesture of its own, for whoever records automation.
 pub fn gesture<P: Param>(setter: &ParamSetter, param: &P, normalized: f32) {
     setter.begin_set_parameter(param);

@@ -12,13 +12,15 @@ use crate::arranger::separator::{ArrangerError, Player};
 use crate::arranger::whole;
 use crate::inference::Models;
 
-/// Which hints are given, as true ones.
+/// What a network is given: which hints, as true ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Given {
     /// When each part plays its first note.
     pub entry: bool,
     /// The mean pitch of each part.
     pub pitch: bool,
+    /// And whether a network hears the piece in five transpositions, the mean of its answers counting.
+    pub vote: bool,
 }
 
 /// A method.
@@ -135,7 +137,8 @@ impl Judged {
                 self.player.entries(entry, &mut features.entry);
             }
         }
-        let logits = self.player.network.hear_whole(&features)?;
+        let network = &mut self.player.network;
+        let logits = if given.vote { network.vote(&features)? } else { network.hear_whole(&features)? };
         let scores = Scores { logits: &logits, parts: self.player.network.voices().len() };
         if let Some(assignment) = &mut self.assignment {
             let given = whole::give_out(assignment, &self.player, scores, &piece.notes, |_| u8::MAX);

@@ -29,6 +29,9 @@ pub struct Arguments {
     /// Hear the whole piece before giving out its notes, with the network trained for that where there is one.
     #[arg(long)]
     offline: bool,
+    /// With --offline: the network hears the piece in five transpositions, and the mean of its answers counts.
+    #[arg(long, requires = "offline")]
+    vote: bool,
     /// The separated parts, one named track or staff a part, as the ending of its name says; drums stay as they are.
     #[arg(short, long)]
     output: PathBuf,
@@ -60,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     // A method without a network works on a machine without models.
     let models = if learned { Some(ensembles::models()?) } else { None };
     let given = match &models {
-        Some(models) if arguments.offline => whole(&piece, &ensemble, models, &hints)?,
+        Some(models) if arguments.offline => whole(&piece, &ensemble, models, &hints, arguments.vote)?,
         models => as_played(&piece, &ensemble, arguments.method, models.as_deref(), &hints),
     };
     let parts: Vec<Vec<Note>> = (0..ensemble.parts.len())
@@ -109,6 +112,7 @@ fn whole(
     ensemble: &Ensemble,
     models: &Models,
     hints: &EntryHints,
+    vote: bool,
 ) -> Result<Vec<Option<usize>>, Failure> {
     let mut arranger = match WholePiece::new(ensemble, models) {
         Ok(arranger) => arranger,
@@ -117,6 +121,7 @@ fn whole(
             return Ok(as_played(piece, ensemble, Some(Method::ByRange), None, hints));
         }
     };
+    arranger.set_vote(vote);
     if let Some(instead) = arranger.stands_in() {
         note!("{instead}");
     }

@@ -42,6 +42,9 @@ pub struct Arguments {
     /// Give out chords together within the ensemble's limits, as when played, not by the network's own answers.
     #[arg(long)]
     as_played: bool,
+    /// The mean of a network's answers to the piece in five transpositions: five times as long.
+    #[arg(long)]
+    vote: bool,
     /// Only the files that a table (CSV with the columns file and split) puts in --set.
     #[arg(long)]
     split: Option<PathBuf>,
@@ -93,7 +96,7 @@ fn arranger(arguments: &Arguments) -> Result<(), Failure> {
     };
     let mut tally = Tally::new(ensemble.parts.len());
     for (i, piece) in pieces.iter().enumerate() {
-        let given = separation.separate(piece, ensemble.parts.len(), Given { entry, pitch })?;
+        let given = separation.separate(piece, ensemble.parts.len(), Given { entry, pitch, vote: arguments.vote })?;
         tally.count(&piece.notes, &piece.parts, &given);
         if let Some(folder) = arguments.png.as_ref().filter(|_| i < arguments.pictures) {
             draw(folder, piece, &given, &ensemble)?;

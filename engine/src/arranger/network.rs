@@ -225,7 +225,9 @@ impl Network {
     }
 
     /// As [`Network::hear_whole`], the mean over the piece transposed by up to two semitones either way: what a network
-    /// says of one key alone weighs less. Five times as long.
+    /// says of one key alone weighs less. Five times as long. On the validation pieces it is worth 0.1 to 0.3 % of the
+    /// notes: chorales 96.70 to 96.82, quartets 82.65 to 82.74, game music 53.19 to 53.45, pop 62.14 to 62.21, and with
+    /// both hints 74.38 to 74.45 and 75.14 to 75.30.
     pub fn vote(&mut self, notes: &Features) -> Result<Vec<f32>, InferenceError> {
         let mut mean = Vec::new();
         for by in VOTES {

@@ -5,6 +5,7 @@
 
 pub mod allocations;
 pub mod clap_host;
+pub mod clicks;
 pub mod files;
 pub mod listen;
 pub mod performer;

@@ -106,6 +106,23 @@ pub fn user_data_folder() -> Option<PathBuf> {
     base.map(|folder| folder.join("ripieno"))
 }
 
+/// `ripieno` in the folder where this user's programs keep what they can make again; `RIPIENO_CACHE` (read, never set)
+/// names another.
+pub fn user_cache_folder() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("RIPIENO_CACHE") {
+        return Some(PathBuf::from(folder));
+    }
+    let home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));
+    let base = if cfg!(target_os = "windows") {
+        std::env::var_os("LOCALAPPDATA").map(PathBuf::from)
+    } else if cfg!(target_os = "macos") {
+        home("Library/Caches")
+    } else {
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| home(".cache"))
+    };
+    base.map(|folder| folder.join(if cfg!(target_os = "windows") { "ripieno/cache" } else { "ripieno" }))
+}
+
 /// `ripieno` in the folder where this user's programs keep their settings.
 pub fn user_settings_folder() -> Option<PathBuf> {
     let home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));

@@ -3,11 +3,13 @@
 use super::MAX_PARTS;
 use super::clock::{Mode, StreamClock, StreamTime, gather_samples, host_rate, latency_samples, segments_known};
 use super::engine::{LoadState, Shared};
+use super::held::Held;
 use super::instant::{Parts, Voices};
 use super::live::{Layers, grid_samples};
 use super::message::{BankMessage, Decision, Played, PlayedKind};
 use super::pace::Pace;
 use super::player::StreamPlayer;
+use super::tail::Tail;
 use ringbuf::traits::{Consumer, Producer};
 use ringbuf::{HeapCons, HeapProd};
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use std::time::{Duration, Instant};
 const BLOCK_EVENTS: usize = 4096;
 /// Separated notes of one block; what is more waits for the next.
 const BLOCK_MIDI: usize = 4096;
+/// How far into its sound a held key goes on when the mode changes, in seconds: past its attack.
+const PAST_ATTACK: f64 = 0.3;
 /// How long offline blocks of a stream wait in vain, loading included, before they wait no more: a host must end.
 const OFFLINE_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -94,6 +98,9 @@ pub struct AudioSide {
     player: StreamPlayer,
     voices: Voices,
     layers: Layers,
+    /// What of the last mode still sounds.
+    tail: Tail,
+    held: Held,
     /// Stereo audio of every part, `max_block` samples each; allocated by `configure`.
     parts: [[Vec<f32>; 2]; MAX_PARTS],
     /// Samples of `parts` that the last block filled.
@@ -146,6 +153,8 @@ impl AudioSide {
             player,
             voices: Voices::new(),
             layers,
+            tail: Tail::new(),
+            held: Held::default(),
             parts: std::array::from_fn(|_| [Vec::new(), Vec::new()]),
             frames: 0,
             events: Vec::with_capacity(BLOCK_EVENTS),
@@ -172,6 +181,7 @@ impl AudioSide {
             channel.clear();
             channel.resize(max_block, 0.0);
         }
+        self.tail.configure(self.rate);
         self.reset();
         self.shared.settings_generation.fetch_add(1, Ordering::Release);
         self.shared.activations.fetch_add(1, Ordering::Release);
@@ -179,6 +189,15 @@ impl AudioSide {
 
     /// Forgets every note and all audio under way, and begins a new stream at time 0. Wait-free.
     pub fn reset(&mut self) {
+        self.begin();
+        self.events.clear();
+        self.midi.clear();
+        self.frames = 0;
+        self.held.all_off();
+    }
+
+    /// Begins a new stream at time 0 in the mode that is asked for.
+    fn begin(&mut self) {
         let mode = self.shared.mode.load(Ordering::Acquire);
         self.mode = Mode::from_bits(mode);
         self.latency = u64::from(latency_samples(self.mode, f64::from(self.rate)));
@@ -191,9 +210,6 @@ impl AudioSide {
         self.player.begin(self.rate);
         self.voices.begin(self.rate);
         self.layers.begin(self.rate);
-        self.events.clear();
-        self.midi.clear();
-        self.frames = 0;
         self.last_event = 0;
         self.pace = Pace::new();
         self.shared.hurried.store(false, Ordering::Release);
@@ -232,7 +248,7 @@ impl AudioSide {
     /// the host's own haste says that it is not playing in real time.
     pub fn process(&mut self, frames: usize) -> usize {
         if self.shared.mode.load(Ordering::Acquire) != self.mode.bits() {
-            self.reset();
+            self.change_mode();
         }
         let frames = frames.min(self.parts[0][0].len());
         self.frames = frames;
@@ -268,10 +284,63 @@ impl AudioSide {
                 self.play_stream(block_start, frames, offline);
             }
         }
+        self.tail.add(frames, &mut self.parts);
+        self.follow_held();
         self.events.clear();
         self.song.beat += frames as f64 / f64::from(self.rate) * self.song.tempo_bpm / 60.0;
         self.show(block_end);
         frames
+    }
+
+    /// Leaves the stream for one of another mode: what sounds is faded out, and what is held goes on in the new stream, in
+    /// Live at once and in Sync one latency later.
+    fn change_mode(&mut self) {
+        let (now, telemetry) = (self.time.samples, &self.shared.telemetry);
+        let frames = self.tail.frames();
+        let (voices, layers, player) = (&mut self.voices, &mut self.layers, &mut self.player);
+        match self.mode {
+            Mode::Live => self.tail.begin(|parts| {
+                let mut at = 0;
+                while at < frames {
+                    let run = layers.steady(now + at as u64, frames - at);
+                    layers.render(now + at as u64, (at, run), &voices.sounding(), parts, telemetry);
+                    voices.render((at, at + run), parts, now + at as u64, &layers.cover, telemetry);
+                    at += run;
+                }
+            }),
+            Mode::Sync => self.tail.begin(|parts| {
+                if let Some(start) = now.checked_sub(self.latency) {
+                    player.render(start, 0, frames, true, parts);
+                }
+            }),
+        }
+        self.begin();
+        if self.held.pedal() {
+            self.tell(0, PlayedKind::Sustain(true));
+        }
+        let beat = self.song.beat.max(0.0);
+        for (key, velocity, _) in self.held.keys() {
+            self.tell(0, PlayedKind::NoteOn { key, velocity, beat });
+            if self.mode == Mode::Live {
+                self.voices.resume(key, velocity, PAST_ATTACK * f64::from(self.rate));
+            }
+        }
+        self.voices.sustain(self.held.pedal());
+        for (key, _, _) in self.held.keys().filter(|(_, _, pedalled)| *pedalled) {
+            self.tell(0, PlayedKind::NoteOff { key });
+            self.voices.note_off(key);
+        }
+    }
+
+    fn follow_held(&mut self) {
+        for event in &self.events {
+            match event.kind {
+                EventKind::NoteOn { key, velocity } => self.held.note_on(key, velocity),
+                EventKind::NoteOff { key } => self.held.note_off(key),
+                EventKind::Sustain(down) => self.held.sustain(down),
+                EventKind::AllOff => self.held.all_off(),
+            }
+        }
     }
 
     /// Left and right of a part (0..[`MAX_PARTS`]) in the last block, each as long as `process` returned.

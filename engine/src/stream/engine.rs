@@ -34,13 +34,15 @@ pub struct EngineConfig {
     pub models_dir: Option<PathBuf>,
     /// Path of the ONNX Runtime library; `None` looks where [`Locations`](crate::inference::Locations) does.
     pub runtime_library: Option<PathBuf>,
+    /// Folder for rendered notes; `None` is the user's cache folder.
+    pub cache_dir: Option<PathBuf>,
     /// Threads of the synth worker's sessions (at least 1). The bytes of a render depend on it.
     pub threads: usize,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { models_dir: None, runtime_library: None, threads: 1 }
+        Self { models_dir: None, runtime_library: None, cache_dir: None, threads: 1 }
     }
 }
 

@@ -3,20 +3,22 @@
 use super::MAX_PARTS;
 use super::control::Settings;
 use super::engine::EngineConfig;
+use super::instant::NoteCache;
 use super::message::SegmentJob;
+use super::pool::Pool;
 use crate::arranger::Ensemble;
 use crate::inference::{Models, Runtime, locations};
 use crate::score::Note;
 use crate::synth::{
     Catalogue, Guidance, HOP_FRAMES, PartAudio, PartInput, PassageAudio, PassageRequest, SegmentCost, SegmentRequest,
-    SynthState, Synthesizer,
+    SynthState,
 };
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Weak};
 
-/// Makes audio from notes, on the synth worker. Real synthesis is [`Synthesizer`]; tests of the clock count samples.
+/// Makes audio from notes, on the synth worker. Real synthesis is [`Synthesizer`](crate::synth::Synthesizer); tests of the clock count samples.
 pub(super) trait Renderer: Send {
     /// Forgets what came before: the next segment is the first of its stream.
     fn begin(&mut self);
@@ -54,6 +56,8 @@ pub(super) struct Loaded {
     pub catalogue: Catalogue,
     /// `None` when a test renders without models.
     pub models: Option<Arc<Models>>,
+    /// Where rendered notes are kept.
+    pub cache: Option<Mutex<NoteCache>>,
     /// What runs the models.
     pub provider: String,
     /// Opens the synth worker's sessions.
@@ -77,9 +81,11 @@ pub(super) fn from_disk(config: EngineConfig) -> Loader {
         let models = shared_models(runtime, folder)?;
         let catalogue = Catalogue::load(&models.manifest().folder).map_err(|e| sentence(&e))?;
         let threads = config.threads.max(1);
+        let folder = config.cache_dir.clone().or_else(locations::user_cache_folder);
         let for_renderer = Arc::clone(&models);
         Ok(Loaded {
             catalogue,
+            cache: folder.map(|folder| Mutex::new(NoteCache::new(&folder, &models))),
             provider: "CPU".into(),
             renderer: Box::new(move || Ok(Box::new(ModelRenderer::open(&for_renderer, threads)?))),
             models: Some(models),
@@ -109,14 +115,14 @@ fn sentence(error: &dyn std::fmt::Display) -> String {
 
 /// The real thing.
 struct ModelRenderer {
-    synthesizer: Synthesizer,
+    pool: Arc<Pool>,
     state: SynthState,
 }
 
 impl ModelRenderer {
-    fn open(models: &Models, threads: usize) -> Result<Self, String> {
-        let synthesizer = Synthesizer::new(models, threads).map_err(|e| sentence(&e))?;
-        Ok(Self { synthesizer, state: SynthState::default() })
+    fn open(models: &Arc<Models>, threads: usize) -> Result<Self, String> {
+        let pool = Pool::of(models, threads).map_err(|e| sentence(&e))?;
+        Ok(Self { pool, state: SynthState::default() })
     }
 }
 
@@ -136,7 +142,8 @@ impl Renderer for ModelRenderer {
             seed: job.seed,
             parts: &parts,
         };
-        self.synthesizer.render_segment(&request, &mut self.state, out).map_err(|e| sentence(&e))
+        let (pool, state) = (&self.pool, &mut self.state);
+        pool.with(|synthesizer| synthesizer.render_segment(&request, state, out)).map_err(|e| sentence(&e))
     }
 
     fn passage(
@@ -145,7 +152,7 @@ impl Renderer for ModelRenderer {
         out: &mut Vec<PassageAudio>,
         more: &mut dyn FnMut(usize) -> bool,
     ) -> Result<SegmentCost, String> {
-        self.synthesizer.render_passage(request, out, more).map_err(|e| sentence(&e))
+        self.pool.with(|synthesizer| synthesizer.render_passage(request, out, more)).map_err(|e| sentence(&e))
     }
 
     fn note(&mut self, note: SingleNote, more: &mut dyn FnMut() -> bool) -> Result<Option<PartAudio>, String> {
@@ -163,7 +170,9 @@ impl Renderer for ModelRenderer {
             parts: &[],
         };
         let note = Note { onset: 0.0, end: held, pitch, velocity };
-        self.synthesizer.render_note(&request, instrument, note, seconds, more).map_err(|e| sentence(&e))
+        self.pool
+            .with(|synthesizer| synthesizer.render_note(&request, instrument, note, seconds, more))
+            .map_err(|e| sentence(&e))
     }
 }
 

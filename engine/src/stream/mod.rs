@@ -19,15 +19,18 @@ mod clock;
 mod conductor;
 mod control;
 mod engine;
+mod held;
 mod instant;
 mod live;
 mod loading;
 mod message;
 mod pace;
 mod player;
+mod pool;
 mod report;
 pub(crate) mod resample;
 mod synth_worker;
+mod tail;
 mod telemetry;
 #[cfg(test)]
 mod tests;

@@ -106,6 +106,7 @@ fn engine(behaviour: Arc<Behaviour>) -> Engine {
         Ok(Loaded {
             catalogue: catalogue(),
             models: None,
+            cache: None,
             provider: "impulses".into(),
             renderer: Box::new(move || Ok(Box::new(Impulses(Arc::clone(&behaviour))))),
         })
@@ -430,6 +431,7 @@ fn that_an_ensembles_model_is_missing_stays_in_the_status_while_others_play() {
         Ok(Loaded {
             catalogue: catalogue(),
             models: Some(Arc::clone(&models)),
+            cache: None,
             provider: "impulses".into(),
             renderer: Box::new(|| Ok(Box::new(Impulses(Arc::default())))),
         })

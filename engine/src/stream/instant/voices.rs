@@ -163,6 +163,13 @@ impl Voices {
         parts
     }
 
+    /// A key that is held goes on in another stream: as a voice that has sounded for `sounded` samples and fades in.
+    pub fn resume(&mut self, key: u8, velocity: u8, sounded: f64) {
+        let part = self.guess(key);
+        self.last[part] = f32::from(key);
+        self.start(part, key, velocity, 0, sounded, 0.0);
+    }
+
     /// A key goes up. Returns the parts in which something was released.
     pub fn note_off(&mut self, key: u8) -> Parts {
         let mut parts = 0;

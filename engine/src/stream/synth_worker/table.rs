@@ -2,11 +2,12 @@
 
 use super::SynthWorker;
 use crate::stream::MAX_PARTS;
-use crate::stream::instant::{HELD_SECONDS, NOTE_SECONDS, NotePlan, TableNote, plan};
+use crate::stream::instant::{CachedNote, HELD_SECONDS, NOTE_SECONDS, NotePlan, TableNote, plan};
 use crate::stream::loading::{Cast, Loaded, SingleNote};
 use crate::stream::message::{self, BankMessage};
 use crate::stream::resample::resample;
 use crate::stream::telemetry::StatusKind;
+use crate::synth::PartAudio;
 use parking_lot::Mutex;
 use ringbuf::HeapProd;
 use ringbuf::traits::Producer;
@@ -33,7 +34,7 @@ impl SynthWorker {
             steps: if plan.draft { 0 } else { self.table.steps },
             rate: self.table.rate,
         };
-        let known = NOTES.lock().get(&key).and_then(Weak::upgrade);
+        let known = NOTES.lock().get(&key).and_then(Weak::upgrade).or_else(|| self.cached_note(key, plan.draft));
         let note = match known {
             Some(note) => Some(note),
             None => match self.make_note(key) {
@@ -61,26 +62,26 @@ impl SynthWorker {
             steps: key.steps,
         };
         let Some(renderer) = &mut self.renderer else { return Made::Later };
+        let loaded = self.loaded.clone();
         // What is played meanwhile goes first, but not for ever: a table that never fills is no help either.
         let patient = self.table.begun < PATIENCE;
         self.table.begun += 1;
         let jobs = &self.links.jobs;
         let audio = match renderer.note(single, &mut || !patient || jobs.is_empty()) {
-            Ok(Some(audio)) => resample(audio, key.rate),
+            Ok(Some(audio)) => {
+                let cache = loaded.as_ref().and_then(|loaded| loaded.cache.as_ref()).filter(|_| key.steps > 0);
+                if let Some(Err(sentence)) = cache.map(|cache| cache.lock().save(key.cached(), &audio)) {
+                    self.shared.telemetry.set_status(StatusKind::Warning, sentence);
+                }
+                resample(audio, key.rate)
+            }
             Ok(None) => return Made::Later,
             Err(sentence) => Err(sentence),
         };
         // What fails is not tried again: its neighbours play for it.
         match audio {
             Ok(audio) => {
-                let note =
-                    TableNote::prepare(key.pitch, key.velocity, &audio.left, &audio.right, key.rate, HELD_SECONDS);
-                let Some(note) = note.map(Arc::new) else { return Made::Nothing };
-                if key.models != 0 {
-                    let mut notes = NOTES.lock();
-                    notes.retain(|_, note| note.strong_count() > 0);
-                    notes.insert(key, Arc::downgrade(&note));
-                }
+                let Some(note) = keep(key, &audio) else { return Made::Nothing };
                 Made::Note(note)
             }
             Err(sentence) => {
@@ -89,6 +90,28 @@ impl SynthWorker {
             }
         }
     }
+}
+
+impl SynthWorker {
+    /// A note from disk; for a draft the finished one, which is better.
+    fn cached_note(&self, key: NoteKey, draft: bool) -> Option<Arc<TableNote>> {
+        let key = if draft { NoteKey { steps: self.table.steps, ..key } } else { key };
+        let cache = self.loaded.as_ref()?.cache.as_ref()?;
+        let audio = cache.lock().load(key.cached())?;
+        keep(key, &resample(audio, key.rate).ok()?)
+    }
+}
+
+/// Prepares a note for the audio thread, and lets other instances find it.
+fn keep(key: NoteKey, audio: &PartAudio) -> Option<Arc<TableNote>> {
+    let note = TableNote::prepare(key.pitch, key.velocity, &audio.left, &audio.right, key.rate, HELD_SECONDS)?;
+    let note = Arc::new(note);
+    if key.models != 0 {
+        let mut notes = NOTES.lock();
+        notes.retain(|_, note| note.strong_count() > 0);
+        notes.insert(key, Arc::downgrade(&note));
+    }
+    Some(note)
 }
 
 /// How often a note is given up for what is played before it is rendered all the same.
@@ -116,6 +139,13 @@ struct NoteKey {
     velocity: u8,
     steps: usize,
     rate: u32,
+}
+
+impl NoteKey {
+    fn cached(self) -> CachedNote {
+        let Self { performance, instrument, pitch, velocity, steps, .. } = self;
+        CachedNote { performance, instrument, pitch, velocity, steps }
+    }
 }
 
 /// What the table of the instant voice still lacks.

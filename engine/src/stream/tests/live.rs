@@ -6,7 +6,7 @@ use super::*;
 fn live_engine(behaviour: &Arc<Behaviour>, ensemble: &str) -> Engine {
     let mut engine = engine(Arc::clone(behaviour));
     engine.control.set_ensemble(ensemble);
-    engine.audio.configure(48_000.0, 256);
+    engine.audio.configure(48_000.0, 512);
     wait_until("the instant voices", || {
         engine.audio.process(256);
         engine.telemetry.progress() >= 1.0
@@ -93,4 +93,58 @@ fn a_worker_that_panics_while_it_plays_live_is_restarted_and_the_instant_voice_c
     assert!(heard[400..].chunks(480).all(|chunk| rms(chunk) > 0.02), "a gap");
     assert_eq!(engine.telemetry.status().kind, StatusKind::Warning);
     assert!(engine.telemetry.in_context_within(1.0).0 > 0, "it did not come back");
+}
+
+/// Flips the mode every so many samples while a chord is held and a line is played; returns what was heard.
+fn flip_modes(every: u64, block: usize) -> (Vec<f32>, Engine) {
+    let mut engine = live_engine(&Arc::default(), "string-quartet");
+    let note = |key| EventKind::NoteOn { key, velocity: 96 };
+    let mut heard = Vec::new();
+    let mut events = vec![(100, note(45)), (100, note(57)), (300, EventKind::Sustain(true))];
+    for i in 0..20u64 {
+        events.push((i * 9_600 + 2_000, note(60 + (i % 7) as u8)));
+        events.push((i * 9_600 + 9_000, off(0, 60 + (i % 7) as u8).kind));
+    }
+    events.sort_by_key(|(at, _)| *at);
+    for flip in 0..192_000 / every {
+        engine.control.set_mode(if flip % 2 == 0 { Mode::Live } else { Mode::Sync });
+        let (from, to) = (flip * every, (flip + 1) * every);
+        let mine: Vec<_> =
+            events.iter().filter(|(at, _)| (from..to).contains(at)).map(|&(at, kind)| (at - from, kind)).collect();
+        heard.extend(play(&mut engine.audio, &mine, every, block, REAL_TIME.mul_f64(block as f64 / 256.0)).mix());
+    }
+    (heard, engine)
+}
+
+#[test]
+fn modes_switch_without_clicks_and_what_is_held_sounds_on() {
+    for (every, block) in [(24_000, 480), (9_600, 64)] {
+        let (heard, mut engine) = flip_modes(every, block);
+        // In Sync the renderer writes impulses; left are sines, whose second difference is small, and the attacks of notes.
+        let limit = bend(415.0, 6.0) + 0.1 * 3.0 / 96.0;
+        for live in (0..heard.len() / every as usize).step_by(2) {
+            let span = &heard[live * every as usize..(live + 1) * every as usize];
+            assert!(largest_bend(span) < limit, "every {every}: {} of {limit} in flip {live}", largest_bend(span));
+            // The held chord is there from the fade on.
+            assert!(
+                span[1_000..].chunks(2_400).all(|chunk| rms(chunk) > 0.02),
+                "every {every}: silence in flip {live}"
+            );
+        }
+        engine.control.set_mode(Mode::Live);
+        let end = [(0, EventKind::Sustain(false)), (0, off(0, 45).kind), (0, off(0, 57).kind)];
+        let mut last: Vec<(u64, EventKind)> = end.to_vec();
+        last.extend((60..67).map(|key| (0, off(0, key).kind)));
+        let heard = play(&mut engine.audio, &last, 96_000, 480, REAL_TIME.mul_f64(480.0 / 256.0)).mix();
+        assert!(rms(&heard[86_400..]) < 1e-3, "something hangs: {}", rms(&heard[86_400..]));
+    }
+}
+
+#[test]
+fn events_of_the_block_in_which_the_mode_changes_are_heard() {
+    let mut engine = live_engine(&Arc::default(), "solo");
+    engine.control.set_mode(Mode::Sync);
+    let events = [(10, on(0, 60).kind)];
+    let heard = play(&mut engine.audio, &events, 96_000, 512, REAL_TIME * 2).mix();
+    assert!(heard.iter().any(|x| *x > 0.1), "the note of the switching block was lost");
 }

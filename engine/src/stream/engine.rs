@@ -4,6 +4,7 @@ use super::audio::{AudioLinks, AudioSide};
 use super::clock::{Mode, StreamClock};
 use super::conductor::{Conductor, ConductorLinks};
 use super::control::{Control, Settings};
+use super::faults::Faults;
 use super::instant::TableNote;
 use super::live::{ALL_PASSAGES, Layers, PASSAGES};
 use super::loading::{Loaded, Loader};
@@ -36,13 +37,15 @@ pub struct EngineConfig {
     pub runtime_library: Option<PathBuf>,
     /// Folder for rendered notes; `None` is the user's cache folder.
     pub cache_dir: Option<PathBuf>,
+    /// What a test wants to go wrong.
+    pub faults: Faults,
     /// Threads of the synth worker's sessions (at least 1). The bytes of a render depend on it.
     pub threads: usize,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { models_dir: None, runtime_library: None, cache_dir: None, threads: 1 }
+        Self { models_dir: None, runtime_library: None, cache_dir: None, faults: Faults::default(), threads: 1 }
     }
 }
 

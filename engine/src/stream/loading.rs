@@ -3,6 +3,7 @@
 use super::MAX_PARTS;
 use super::control::Settings;
 use super::engine::EngineConfig;
+use super::faults::Faults;
 use super::instant::NoteCache;
 use super::message::SegmentJob;
 use super::pool::Pool;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Weak};
+use std::time::Instant;
 
 /// Makes audio from notes, on the synth worker. Real synthesis is [`Synthesizer`](crate::synth::Synthesizer); tests of the clock count samples.
 pub(super) trait Renderer: Send {
@@ -58,6 +60,8 @@ pub(super) struct Loaded {
     pub models: Option<Arc<Models>>,
     /// Where rendered notes are kept.
     pub cache: Option<Mutex<NoteCache>>,
+    /// What a test wants to go wrong.
+    pub faults: Faults,
     /// What runs the models.
     pub provider: String,
     /// Opens the synth worker's sessions.
@@ -83,11 +87,13 @@ pub(super) fn from_disk(config: EngineConfig) -> Loader {
         let threads = config.threads.max(1);
         let folder = config.cache_dir.clone().or_else(locations::user_cache_folder);
         let for_renderer = Arc::clone(&models);
+        let faults = config.faults.or_from_environment();
         Ok(Loaded {
             catalogue,
             cache: folder.map(|folder| Mutex::new(NoteCache::new(&folder, &models))),
+            faults,
             provider: "CPU".into(),
-            renderer: Box::new(move || Ok(Box::new(ModelRenderer::open(&for_renderer, threads)?))),
+            renderer: Box::new(move || Ok(Box::new(ModelRenderer::open(&for_renderer, threads, faults)?))),
             models: Some(models),
         })
     })
@@ -117,12 +123,13 @@ fn sentence(error: &dyn std::fmt::Display) -> String {
 struct ModelRenderer {
     pool: Arc<Pool>,
     state: SynthState,
+    faults: Faults,
 }
 
 impl ModelRenderer {
-    fn open(models: &Arc<Models>, threads: usize) -> Result<Self, String> {
+    fn open(models: &Arc<Models>, threads: usize, faults: Faults) -> Result<Self, String> {
         let pool = Pool::of(models, threads).map_err(|e| sentence(&e))?;
-        Ok(Self { pool, state: SynthState::default() })
+        Ok(Self { pool, state: SynthState::default(), faults })
     }
 }
 
@@ -142,8 +149,10 @@ impl Renderer for ModelRenderer {
             seed: job.seed,
             parts: &parts,
         };
-        let (pool, state) = (&self.pool, &mut self.state);
-        pool.with(|synthesizer| synthesizer.render_segment(&request, state, out)).map_err(|e| sentence(&e))
+        let (pool, state, begun) = (&self.pool, &mut self.state, Instant::now());
+        let result = pool.with(|synthesizer| synthesizer.render_segment(&request, state, out));
+        self.faults.slow_down(begun);
+        result.map_err(|e| sentence(&e))
     }
 
     fn passage(
@@ -152,7 +161,10 @@ impl Renderer for ModelRenderer {
         out: &mut Vec<PassageAudio>,
         more: &mut dyn FnMut(usize) -> bool,
     ) -> Result<SegmentCost, String> {
-        self.pool.with(|synthesizer| synthesizer.render_passage(request, out, more)).map_err(|e| sentence(&e))
+        let begun = Instant::now();
+        let result = self.pool.with(|synthesizer| synthesizer.render_passage(request, out, more));
+        self.faults.slow_down(begun);
+        result.map_err(|e| sentence(&e))
     }
 
     fn note(&mut self, note: SingleNote, more: &mut dyn FnMut() -> bool) -> Result<Option<PartAudio>, String> {

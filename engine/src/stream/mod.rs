@@ -19,6 +19,7 @@ mod clock;
 mod conductor;
 mod control;
 mod engine;
+mod faults;
 mod held;
 mod instant;
 mod live;
@@ -40,6 +41,7 @@ pub use audio::{AudioSide, Event, EventKind, MidiOut, Transport};
 pub use clock::{Mode, latency_samples};
 pub use control::{Control, Settings};
 pub use engine::{Engine, EngineConfig, Workers};
+pub use faults::Faults;
 pub use telemetry::{RollEvent, Status, StatusKind, Telemetry};
 
 /// The most parts an ensemble has: the number of stereo outputs of [`AudioSide`].

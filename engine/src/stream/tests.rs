@@ -6,10 +6,11 @@ use super::*;
 use crate::inference::{Models, Runtime};
 use crate::score::Note;
 use crate::synth::{Catalogue, PartAudio, PassageAudio, PassageRequest, SegmentCost};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+mod faults;
 mod live;
 
 /// What a test wants its renderer to do besides.
@@ -19,6 +20,10 @@ struct Behaviour {
     takes_ms: AtomicU32,
     /// How many of the next segments or passages panic.
     panics: AtomicU32,
+    /// How many of the next segments or passages fail.
+    errors: AtomicU32,
+    /// See [`Faults`].
+    lose_every: AtomicU64,
     /// How much louder than the instant voice a passage is: bits of a float, less 1.
     passage_level: AtomicU32,
 }
@@ -60,6 +65,10 @@ impl Renderer for Impulses {
         if self.0.panics.load(Ordering::Relaxed) > 0 {
             self.0.panics.fetch_sub(1, Ordering::Relaxed);
             panic!("as the test asked");
+        }
+        if self.0.errors.load(Ordering::Relaxed) > 0 {
+            self.0.errors.fetch_sub(1, Ordering::Relaxed);
+            return Err("The prior model failed, as the test asked.".into());
         }
         let begin = (request.first - request.lead_in as i64) * 480;
         let level = f32::from_bits(self.0.passage_level.load(Ordering::Relaxed)) + 1.0;
@@ -107,6 +116,7 @@ fn engine(behaviour: Arc<Behaviour>) -> Engine {
             catalogue: catalogue(),
             models: None,
             cache: None,
+            faults: Faults { lose_every: behaviour.lose_every.load(Ordering::Relaxed), ..Faults::default() },
             provider: "impulses".into(),
             renderer: Box::new(move || Ok(Box::new(Impulses(Arc::clone(&behaviour))))),
         })
@@ -432,6 +442,7 @@ fn that_an_ensembles_model_is_missing_stays_in_the_status_while_others_play() {
             catalogue: catalogue(),
             models: Some(Arc::clone(&models)),
             cache: None,
+            faults: Faults::default(),
             provider: "impulses".into(),
             renderer: Box::new(|| Ok(Box::new(Impulses(Arc::default())))),
         })

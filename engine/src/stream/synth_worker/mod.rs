@@ -247,7 +247,9 @@ impl SynthWorker {
         }
         self.next = Some((job.epoch, job.index + 1));
         let (asked, epoch) = (job.steps, job.epoch);
-        self.send(epoch);
+        let faults = self.loaded.as_ref().map(|loaded| loaded.faults).unwrap_or_default();
+        let lost = !offline && faults.loses(job.index);
+        self.send(epoch, lost);
         self.under_way = None;
 
         let telemetry = &self.shared.telemetry;
@@ -264,8 +266,8 @@ impl SynthWorker {
         telemetry.load.store(load + 0.25 * ((seconds / HOP_SECONDS) as f32 - load), Ordering::Relaxed);
     }
 
-    /// Resamples `self.audio` and hands it to the audio thread.
-    fn send(&mut self, epoch: u32) {
+    /// Resamples `self.audio` and hands it to the audio thread, unless a test wants it to be `lost`.
+    fn send(&mut self, epoch: u32, lost: bool) {
         let Some(resampler) = &mut self.resampler else { return };
         let mut packet = self.links.returned.try_pop().unwrap_or_default();
         packet.epoch = epoch;
@@ -273,7 +275,7 @@ impl SynthWorker {
             self.shared.telemetry.set_status(StatusKind::Failed, format!("Resampling failed: {error}."));
             return;
         }
-        let mut waiting = Some(packet);
+        let mut waiting = Some(packet).filter(|_| !lost);
         while let Some(packet) = waiting.take() {
             if self.shared.stopping() || self.shared.clock.get().epoch != epoch {
                 return;
@@ -330,7 +332,7 @@ impl Worker for SynthWorker {
         if let Some(job) = self.under_way.take() {
             self.audio.clear();
             self.resampler = HostResampler::new(job.rate, job.index).ok();
-            self.send(job.epoch);
+            self.send(job.epoch, false);
         }
         self.next = None;
         self.activations_tried = 0;

@@ -11,8 +11,9 @@ use crate::synth::PartAudio;
 use parking_lot::Mutex;
 use ringbuf::HeapProd;
 use ringbuf::traits::Producer;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, LazyLock, Weak};
+use std::time::Duration;
 
 impl SynthWorker {
     /// Renders and sends one single note, if one is missing.
@@ -62,6 +63,11 @@ impl SynthWorker {
             steps: key.steps,
         };
         let Some(renderer) = &mut self.renderer else { return Made::Later };
+        let Some(_making) = Making::begin(key) else {
+            // Another instance makes it: it is there soon.
+            std::thread::park_timeout(Duration::from_millis(2));
+            return Made::Later;
+        };
         let loaded = self.loaded.clone();
         // What is played meanwhile goes first, but not for ever: a table that never fills is no help either.
         let patient = self.table.begun < PATIENCE;
@@ -139,6 +145,25 @@ struct NoteKey {
     velocity: u8,
     steps: usize,
     rate: u32,
+}
+
+/// Notes that an instance of this process is rendering.
+static MAKING: LazyLock<Mutex<HashSet<NoteKey>>> = LazyLock::new(Mutex::default);
+
+/// A note that nobody else renders meanwhile.
+struct Making(NoteKey);
+
+impl Making {
+    fn begin(key: NoteKey) -> Option<Self> {
+        // Without models, in tests, nothing is shared.
+        (key.models == 0 || MAKING.lock().insert(key)).then_some(Self(key))
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKING.lock().remove(&self.0);
+    }
 }
 
 impl NoteKey {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// An engine in Live whose instant voices are there and whose audio thread has a stream of its own.
-fn live_engine(behaviour: &Arc<Behaviour>, ensemble: &str) -> Engine {
+pub fn live_engine(behaviour: &Arc<Behaviour>, ensemble: &str) -> Engine {
     let mut engine = engine(Arc::clone(behaviour));
     engine.control.set_ensemble(ensemble);
     engine.audio.configure(48_000.0, 512);
@@ -16,18 +16,18 @@ fn live_engine(behaviour: &Arc<Behaviour>, ensemble: &str) -> Engine {
 }
 
 /// Real time for blocks of 256 at 48 kHz.
-const REAL_TIME: Duration = Duration::from_micros(5_333);
+pub const REAL_TIME: Duration = Duration::from_micros(5_333);
 
 /// The largest second difference of a sine of the instant voice's level at this frequency, times so many.
-fn bend(hz: f32, voices: f32) -> f32 {
+pub fn bend(hz: f32, voices: f32) -> f32 {
     voices * 0.1 * (std::f32::consts::TAU * hz / 48e3).powi(2)
 }
 
-fn largest_bend(x: &[f32]) -> f32 {
+pub fn largest_bend(x: &[f32]) -> f32 {
     x.windows(3).map(|w| (w[2] - 2.0 * w[1] + w[0]).abs()).fold(0.0, f32::max)
 }
 
-fn rms(x: &[f32]) -> f32 {
+pub fn rms(x: &[f32]) -> f32 {
     (x.iter().map(|x| x * x).sum::<f32>() / x.len() as f32).sqrt()
 }
 

@@ -5,33 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
-use std::process::Command;
-
 use ripieno_tests::performer::{Note, Take, Task};
-use ripieno_tests::{files, listen, pieces};
+use ripieno_tests::{listen, pieces, recorder};
 
-/// Lets the script of a host play the task, and reads what it recorded.
+/// Lets a host play the task.
 fn record(host: &str, task: &Task) -> Take {
-    let folder = files::fresh_folder(&format!("{host}-{}", task.class.to_lowercase().replace(' ', "-"))).unwrap();
-    fs::write(folder.join("task.json"), serde_json::to_string_pretty(task).unwrap()).unwrap();
-    let output = Command::new("timeout")
-        .arg("300")
-        .arg(files::root().join("tests/hosts/on-a-screen.sh"))
-        .arg(files::python().unwrap())
-        .arg(files::root().join(format!("tests/hosts/play_{host}.py")))
-        .arg(files::bundled("Ripieno.vst3").unwrap())
-        .arg(&folder)
-        .output()
-        .expect("`timeout` is there: it is one of Debian's essential programs");
-    assert!(
-        output.status.success(),
-        "{host} failed ({}):\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Take::read(&folder).unwrap()
+    recorder::record(host, &task.class.to_lowercase().replace(' ', "-"), task).unwrap()
 }
 
 fn expect_to_hear(take: &Take, voices: &[Vec<Note>]) {

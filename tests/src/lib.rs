@@ -10,3 +10,4 @@ pub mod files;
 pub mod listen;
 pub mod performer;
 pub mod pieces;
+pub mod recorder;

@@ -55,6 +55,31 @@ pub fn first_sound(audio: &Stereo, sample_rate: u32) -> Option<usize> {
     mono(audio).chunks(window).position(|chunk| level(chunk) > -50.0).map(|index| index * window)
 }
 
+/// By how many samples `late` comes after `early`, up to `reach`: where their cross-correlation is largest.
+pub fn lag(early: &[f32], late: &[f32], reach: usize) -> usize {
+    let length = (early.len().max(late.len()) + reach).next_power_of_two();
+    let mut planner = RealFftPlanner::<f32>::new();
+    let (forward, inverse) = (planner.plan_fft_forward(length), planner.plan_fft_inverse(length));
+    let spectrum = |samples: &[f32]| {
+        let mut padded = samples.to_vec();
+        padded.resize(length, 0.0);
+        let mut bins = forward.make_output_vec();
+        // The lengths are the planner's own.
+        let _ = forward.process(&mut padded, &mut bins);
+        bins
+    };
+    let mut product = spectrum(late);
+    for (one, other) in product.iter_mut().zip(spectrum(early)) {
+        *one *= other.conj();
+    }
+    // A real signal's first and last bins are real; what rounding left there would be refused.
+    product[0].im = 0.0;
+    product[length / 2].im = 0.0;
+    let mut correlation = inverse.make_output_vec();
+    let _ = inverse.process(&mut product, &mut correlation);
+    correlation[..=reach].iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1)).map_or(0, |(at, _)| at)
+}
+
 /// The pitch of one voice over these samples, in MIDI keys with a fraction: the highest whose
 /// dip lies below `threshold`. `None` where nothing is periodic.
 pub fn pitch(samples: &[f32], sample_rate: u32, threshold: f32) -> Option<f64> {
@@ -237,6 +262,21 @@ mod tests {
                 if time < 0.0 { 0.0 } else { (0.2 * (1..=10).map(wave).sum::<f64>()) as f32 }
             })
             .collect()
+    }
+
+    #[test]
+    fn a_delay_is_found_to_the_sample() {
+        let mut seed = 1_u32;
+        let noise: Vec<f32> = (0..5_000)
+            .map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> 8) as f32 / 8_388_608.0 - 1.0
+            })
+            .collect();
+        for delay in [0, 1, 77, 999] {
+            let late: Vec<f32> = std::iter::repeat_n(0.0, delay).chain(noise.iter().copied()).collect();
+            assert_eq!(lag(&noise, &late, 1_000), delay);
+        }
     }
 
     #[test]

@@ -49,6 +49,20 @@ pub fn task(class: &str, notes: Vec<Note>, sample_rate: u32) -> Task {
     }
 }
 
+/// One piano, struck at times that are whole samples at every usual rate, played in Sync mode.
+pub fn strokes(sample_rate: u32) -> Task {
+    let note = |index: usize, key| {
+        let onset = 0.5 + 0.5 * index as f64;
+        Note { onset, end: onset + 0.25, key, velocity: 100 }
+    };
+    let notes = [60, 67, 64, 72, 55].into_iter().enumerate().map(|(index, key)| note(index, key)).collect();
+    let parameters = [("Performance", "Concert grand"), ("Ensemble", "Solo"), ("Mode", "Sync")];
+    Task {
+        parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        ..task("Ripieno", notes, sample_rate)
+    }
+}
+
 /// The notes of each part, as the plug-in's MIDI output says: channel 0 is the first part.
 ///
 /// An error says which note was given to no part, or to two.

@@ -132,24 +132,35 @@ fn sinc(rate: u32, chunk: usize, channels: usize) -> Result<Async<f32>, String> 
     Async::new_sinc(ratio, 1.0, &parameters, chunk, channels, FixedAsync::Input).map_err(|e| e.to_string())
 }
 
-/// A single stereo sound at the host rate, from 48 kHz.
+/// A single stereo sound at the host rate, from 48 kHz. Its sample `n` belongs to time `n / rate` of the sound, within
+/// half a sample, as in [`HostResampler`].
 pub(crate) fn resample(audio: PartAudio, rate: u32) -> Result<PartAudio, String> {
     if u64::from(rate) == MODEL_RATE {
         return Ok(audio);
     }
     let frames = audio.left.len().min(audio.right.len());
-    let input = [&audio.left[..frames], &audio.right[..frames]];
-    let source = SequentialSliceOfSlices::new(&input, 2, frames).map_err(|e| e.to_string())?;
+    // rubato takes off more than its delay; so much silence goes before that the first sample is not lost, a whole
+    // number of samples at both rates.
+    let common = greatest_divisor(u64::from(rate), MODEL_RATE);
+    let (before, after) = ((MODEL_RATE / common) as usize, (u64::from(rate) / common) as usize);
+    let channels = [audio.left, audio.right].map(|side| [&vec![0.0; before][..], &side[..frames]].concat());
+    let input = channels.each_ref().map(Vec::as_slice);
+    let source = SequentialSliceOfSlices::new(&input, 2, before + frames).map_err(|e| e.to_string())?;
     let mut resampler = sinc(rate, 4_800, 2)?;
-    let room = resampler.process_all_needed_output_len(frames);
+    let start = (after + delay(rate)).saturating_sub(resampler.output_delay());
+    let length = (frames as u64 * u64::from(rate)).div_ceil(MODEL_RATE) as usize;
+    let room = resampler.process_all_needed_output_len(before + frames).max(start + length);
     let mut samples = vec![0.0; 2 * room];
-    let produced = {
+    {
         let mut target = SequentialSlice::new_mut(&mut samples, 2, room).map_err(|e| e.to_string())?;
-        resampler.process_all_into_buffer(&source, &mut target, frames, None).map_err(|e| e.to_string())?.1
-    };
-    let right = samples[room..room + produced].to_vec();
-    samples.truncate(produced);
-    Ok(PartAudio { left: samples, right })
+        resampler.process_all_into_buffer(&source, &mut target, before + frames, None).map_err(|e| e.to_string())?;
+    }
+    let [left, right] = [0, room].map(|channel| samples[channel + start..channel + start + length].to_vec());
+    Ok(PartAudio { left, right })
+}
+
+fn greatest_divisor(one: u64, other: u64) -> u64 {
+    if other == 0 { one } else { greatest_divisor(other, one % other) }
 }
 
 #[cfg(test)]
@@ -190,6 +201,23 @@ mod tests {
                 let level = re.hypot(im) / (left.len() as f64 - if index == 0 { 1_000.0 } else { 0.0 });
                 assert!((level - 1.0).abs() < 0.02, "{rate}: level {level}");
             }
+        }
+    }
+
+    #[test]
+    fn a_single_sound_is_where_the_stream_has_it() {
+        for rate in [8_000, 22_050, 44_100, 44_101, 88_200, 96_000, 192_000] {
+            let mut stream = HostResampler::new(rate, 0).unwrap();
+            let mut packet = Packet::default();
+            let mut streamed = Vec::new();
+            for index in 0..3 {
+                stream.fill(&segment(index), &mut packet).unwrap();
+                streamed.extend_from_slice(packet.part(2).unwrap().0);
+            }
+            let left = (0..3).flat_map(|index| segment(index).swap_remove(2).left).collect::<Vec<_>>();
+            let single = resample(PartAudio { right: left.clone(), left }, rate).unwrap();
+            let apart = streamed.iter().zip(&single.left).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(apart < 1e-4, "{rate}: {apart}");
         }
     }
 

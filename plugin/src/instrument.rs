@@ -2,6 +2,7 @@
 
 use crate::clerk::Clerk;
 use crate::editor::Window;
+use crate::errands::{self, Done};
 use crate::gains::{Ramp, linear};
 use crate::guard::guard;
 use crate::parameters::Parameters;
@@ -67,6 +68,8 @@ pub struct Instrument<const MULTI: bool, const CONTROLLERS: bool> {
     applied: u64,
     part_gains: [Ramp; MAX_PARTS],
     gain: Ramp,
+    /// The framework's, for [`errands::finish`].
+    executor: Option<AsyncExecutor<Self>>,
     // Below: threads. They end after the fields above are gone.
     _clerk: Clerk,
     workers: Workers,
@@ -90,6 +93,7 @@ impl<const MULTI: bool, const CONTROLLERS: bool> Default for Instrument<MULTI, C
             applied: 0,
             part_gains: [Ramp::new(1.0); MAX_PARTS],
             gain: Ramp::new(1.0),
+            executor: None,
             workers,
         }
     }
@@ -281,13 +285,18 @@ impl<const MULTI: bool, const CONTROLLERS: bool> Plugin for Instrument<MULTI, CO
 
     type Editor = Window;
     type SysExMessage = ();
-    type BackgroundTask = ();
+    type BackgroundTask = Done;
 
     fn params(&self) -> Arc<dyn Params> {
         Arc::clone(&self.parameters) as Arc<dyn Params>
     }
 
-    fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
+    fn task_executor(&mut self) -> TaskExecutor<Self> {
+        errands::runner::<Self>()
+    }
+
+    fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
+        self.executor = Some(executor);
         guard(|| Window::new(Self::NAME, Arc::clone(&self.parameters), Arc::clone(&self.shared))).flatten()
     }
 
@@ -307,6 +316,12 @@ impl<const MULTI: bool, const CONTROLLERS: bool> Plugin for Instrument<MULTI, CO
         }
         announce(context, self.control.latency_samples(f64::from(config.sample_rate)));
         true
+    }
+
+    fn deactivate(&mut self) {
+        if let Some(executor) = &self.executor {
+            errands::finish(executor);
+        }
     }
 
     fn reset(&mut self) {

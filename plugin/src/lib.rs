@@ -13,6 +13,7 @@
 
 mod clerk;
 pub mod editor;
+mod errands;
 mod gains;
 mod guard;
 mod instrument;

@@ -7,6 +7,9 @@ import numpy as np
 
 def main() -> None:
     task = host.task()
+    # Closed right after the host changed parameters: nothing may be left that brings the process down.
+    for _ in range(8):
+        juce.load_and_set(task).close()
     # What is set in one instance is played by another, to which it comes as saved state.
     first = juce.load_and_set(task)
     plugin = juce.load(task)

@@ -47,8 +47,7 @@ def relative(model: Composer, songs: list[Song]) -> dict[str, tuple[np.ndarray, 
     found = {
         name: [np.zeros((model.config["heads"], len(ks))), np.zeros(len(ks))] for name, (_, ks) in DIFFERENCES.items()
     }
-    attention = np.zeros(model.config["heads"])
-    pairs = 0
+    attention, pairs = np.zeros((model.config["heads"], 1)), 0
     for window in first_windows(songs, model.config["window"]):
         given = weights(model, torch.from_numpy(window)).numpy()
         at = np.flatnonzero(window[:, v.TYPE] == v.NOTE)
@@ -62,9 +61,7 @@ def relative(model: Composer, songs: list[Song]) -> dict[str, tuple[np.ndarray, 
                 here = before & (steps == k)
                 found[name][0][:, i] += given[:, here].sum(1)
                 found[name][1][i] += here.sum()
-    return {
-        n: (seen / attention[:, None], seen / attention[:, None] - count / pairs) for n, (seen, count) in found.items()
-    }
+    return {n: (seen / attention, seen / attention - count / pairs) for n, (seen, count) in found.items()}
 
 
 def draw(model: Composer, songs: list[Song], file: Path) -> dict[str, list[float]]:

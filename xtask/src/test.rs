@@ -72,7 +72,7 @@ impl Checks {
 
 /// `cargo xtask test`.
 pub fn run() -> Result<()> {
-    let mut checks = Checks { progress: Progress::new(13), lines: Vec::new() };
+    let mut checks = Checks { progress: Progress::new(14), lines: Vec::new() };
     let ready = checks.check(true, "set-up", |progress| {
         setup::everything(progress)?;
         Ok(String::new())
@@ -124,6 +124,7 @@ pub fn run() -> Result<()> {
     checks.command(bundled, "faults", &mut whole("faults"));
     checks.command(bundled, "CLAP, from the bundle", &mut whole("bundle"));
     checks.command(bundled, "VST3, in four hosts", &mut whole("hosts"));
+    checks.command(bundled, "latency and bounces, to the sample", &mut whole("truth"));
     checks.check(bundled, "the demo", |progress| {
         let report = demo::play(progress)?;
         let figure = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);

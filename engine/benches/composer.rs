@@ -4,6 +4,8 @@
 //! again for the same note, in the same run.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use ripieno_engine::arranger::Ensemble;
+use ripieno_engine::composer::live::{LiveMode, LivePart, LiveSettings, Planner};
 use ripieno_engine::composer::{
     Course, Event, Kind, Limits, Network, Predictor, Sampler, Vocabulary, encoding, sample,
 };
@@ -63,5 +65,38 @@ fn step(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, step);
+/// What a new plan takes until the next two beats are planned, after a note that contradicts the last one. At 180 quarter
+/// notes a minute a beat is 333 ms, and a plan that takes less is ready a beat before it sounds.
+fn plan(criterion: &mut Criterion) {
+    let locations = Locations::find().expect("run `cargo xtask setup` first");
+    let runtime = Runtime::load(Some(&locations.runtime)).expect("ONNX Runtime loads");
+    let models = Models::load(runtime, &locations.models).expect("the manifest can be read");
+    let vocabulary = Vocabulary::of(models.manifest()).expect("it has a vocabulary");
+    let Some(name) = Network::names(&models).into_iter().next() else { return };
+    let network = Network::open(&models, &name, 1).expect("the network opens");
+    let mut planner = Planner::new(network, &vocabulary, 1).expect("the network runs");
+    let quartet = Ensemble::find("string-quartet").expect("it is compiled in");
+    let settings = LiveSettings { mode: LiveMode::Accompany, chord_tones: true, ..LiveSettings::default() };
+    planner.set(settings, &LivePart::of(quartet, &vocabulary));
+    let (mut beat, mut i, mut due) = (0.0, 0u8, Vec::new());
+    let mut group = criterion.benchmark_group("a new plan of two beats");
+    group.sample_size(20);
+    group.bench_function(BenchmarkId::from_parameter(&name), |bencher| {
+        bencher.iter(|| {
+            // Another chord at every half beat: nothing of the last plan fits.
+            let key = |i: u8| 60 + i * 7 % 12;
+            planner.note_off(beat, key(i));
+            (beat, i) = (beat + 0.5, (i + 1) % 12);
+            planner.advance(beat, beat + 0.05, &mut due);
+            planner.note_on(beat, 0, key(i), 90);
+            while planner.ahead().is_some_and(|ahead| ahead < 2.0) {
+                planner.work().expect("the network runs");
+            }
+            due.clear();
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, step, plan);
 criterion_main!(benches);

@@ -117,7 +117,7 @@ fn the_audio_thread_neither_allocates_nor_frees() {
                 engine.audio.event(Event { offset: 0, kind: EventKind::AllOff });
             }
             let beat = if block < 100 { f64::from(block) * 0.02 } else { 64.0 };
-            engine.audio.transport(Transport { tempo_bpm: 110.0, beat, playing: block % 3 != 0 });
+            engine.audio.transport(Transport { tempo_bpm: 110.0, beat, playing: block % 3 != 0, bar: 4.0 });
             engine.audio.process(BLOCK);
             notes += engine.audio.midi_out().filter(|note| note.on).count();
             for part in 0..MAX_PARTS {

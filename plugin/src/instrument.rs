@@ -106,6 +106,14 @@ fn engine_config() -> EngineConfig {
     EngineConfig { threads: (cores / 2).clamp(1, 4), ..EngineConfig::default() }
 }
 
+/// Quarter notes of a bar in a time signature; of four where there is none.
+fn bar_of(numerator: Option<i32>, denominator: Option<i32>) -> f64 {
+    match (numerator, denominator) {
+        (Some(beats @ 1..=64), Some(unit @ 1..=64)) => f64::from(beats) * 4.0 / f64::from(unit),
+        _ => 4.0,
+    }
+}
+
 impl<const MULTI: bool, const CONTROLLERS: bool> Instrument<MULTI, CONTROLLERS> {
     /// A new engine in place of the one that failed.
     fn restart(&mut self) {
@@ -143,6 +151,7 @@ impl<const MULTI: bool, const CONTROLLERS: bool> Instrument<MULTI, CONTROLLERS> 
             tempo_bpm: transport.tempo.unwrap_or(120.0),
             beat: transport.pos_beats().unwrap_or(0.0),
             playing: transport.playing,
+            bar: bar_of(transport.time_sig_numerator, transport.time_sig_denominator),
         });
         while let Some(event) = context.next_event() {
             if let Some(kind) = kind_of(&event) {

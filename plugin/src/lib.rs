@@ -12,6 +12,7 @@
 //! * A saved project is never lost: a performance or an ensemble that is not installed keeps its name.
 
 mod clerk;
+mod composing;
 pub mod editor;
 mod errands;
 mod gains;

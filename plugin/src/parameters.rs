@@ -4,6 +4,7 @@
 //! lists may grow and be reordered, and an id that is not installed is kept until it is.
 //! Callbacks of the parameters run on whichever thread changes them, the audio thread included; all they do is [`Wake`].
 
+use crate::composing::ComposerControls;
 use crate::gains::{MAX_DB, SILENCE_DB};
 use crate::menu;
 use crate::saved::{self, Saved};
@@ -132,6 +133,9 @@ pub struct Controls {
     /// The zones of every part but the last.
     #[nested(array, group = "Split")]
     pub zones: [ZoneControls; MAX_PARTS - 1],
+    /// The composer.
+    #[nested(group = "Composer")]
+    pub composer: ComposerControls,
 }
 
 impl Controls {
@@ -182,6 +186,7 @@ impl Controls {
             zones: std::array::from_fn(|part| ZoneControls {
                 lowest: key(&format!("Part {} from", part + 1), "As the ensemble").with_callback(ring_i(wake)),
             }),
+            composer: ComposerControls::new(wake),
         }
     }
 }
@@ -435,7 +440,8 @@ mod tests {
         assert_eq!(ids[8], "method");
         let of_parts = (1..=8).flat_map(|part| ["gain", "on", "pitch"].map(|id| format!("{id}_{part}")));
         let of_zones = (1..8).map(|zone| format!("split_{zone}"));
-        assert_eq!(ids[9..], of_parts.chain(of_zones).collect::<Vec<_>>());
+        let of_composer = crate::composing::defaults().map(|(id, _)| id.to_owned());
+        assert_eq!(ids[9..], of_parts.chain(of_zones).chain(of_composer).collect::<Vec<_>>());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! loaded: it turns ids of performances and ensembles into this version's indices, and replaces what is not ours.
 //! Bytes that are not even JSON never come this far; the framework refuses them and nothing changes.
 
+use crate::composing;
 use crate::gains::{MAX_DB, SILENCE_DB};
 use crate::menu::{self, Named};
 use crate::parameters::{MAX_GUIDANCE, MAX_PITCH, MAX_STEPS, MIN_GUIDANCE};
@@ -12,9 +13,9 @@ use nice_plug::prelude::PluginState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The version that this code writes. 2: method, switches and pitches of parts; 3: zones of the split keyboard. What an
-/// earlier one lacks is as a new instance has it, which is how it sounded.
-pub const VERSION: u32 = 3;
+/// The version that this code writes. 2: method, switches and pitches of parts; 3: zones of the split keyboard; 4: the
+/// composer. What an earlier one lacks is as a new instance has it, which is how it sounded.
+pub const VERSION: u32 = 4;
 /// The name of our one field in the state.
 const FIELD: &str = "ripieno";
 /// The name of the field by which [`filter`] tells [`Saved::from_fields`] why a state was refused. Never saved.
@@ -90,11 +91,12 @@ pub fn filter(state: &mut PluginState) {
     let defaults = defaults();
     state.params.retain(|id, value| match (defaults.get(id), value) {
         (Some(ParamValue::I32(_)), ParamValue::I32(number)) => {
-            *number = (*number).clamp(0, greatest(id));
+            let (least, greatest) = composing::whole_range(id).unwrap_or_else(|| (0, greatest(id)));
+            *number = (*number).clamp(least, greatest);
             true
         }
         (Some(ParamValue::F32(_)), ParamValue::F32(number)) => {
-            let (min, max) = range(id);
+            let (min, max) = composing::range(id).unwrap_or_else(|| range(id));
             *number = number.clamp(min, max);
             number.is_finite()
         }
@@ -130,6 +132,7 @@ fn defaults() -> BTreeMap<String, ParamValue> {
         ("sustain".to_owned(), ParamValue::Bool(false)),
         ("gain".to_owned(), ParamValue::F32(0.0)),
     ]);
+    params.extend(composing::defaults().map(|(id, value)| (id.to_owned(), value)));
     params.extend((1..=ripieno_engine::stream::MAX_PARTS).flat_map(|part| {
         [
             (format!("gain_{part}"), ParamValue::F32(0.0)),
@@ -320,7 +323,7 @@ mod tests {
     #[test]
     fn the_version_is_the_first_thing_saved() {
         let fields = Saved::new("a".into(), "b".into(), EDITOR_SIZE).to_fields();
-        assert!(fields[FIELD].starts_with("{\"version\":3,"), "{}", fields[FIELD]);
+        assert!(fields[FIELD].starts_with("{\"version\":4,"), "{}", fields[FIELD]);
     }
 
     #[test]
@@ -399,7 +402,7 @@ mod tests {
     #[test]
     fn a_newer_project_loads_and_says_so() {
         let mut state = save(&Parameters::default());
-        let text = state.fields[FIELD].replace("\"version\":3", "\"version\":99,\"weather\":\"fair\"");
+        let text = state.fields[FIELD].replace("\"version\":4", "\"version\":99,\"weather\":\"fair\"");
         state.fields.insert(FIELD.into(), text);
         let parameters = Parameters::default();
         load(&parameters, &mut state);

@@ -108,6 +108,10 @@ impl Shared {
             control.set_zones(zones);
         }
         let controls = &parameters.controls;
+        let composer = controls.composer.settings();
+        if composer != now.composer {
+            control.set_composer(composer);
+        }
         let steps = usize::try_from(controls.quality.value()).unwrap_or(0);
         if steps != now.steps {
             control.set_steps(steps);

@@ -63,6 +63,11 @@ impl<P: Predictor> Composition<P> {
         self.network.window()
     }
 
+    /// The network.
+    pub fn network(&self) -> &P {
+        &self.network
+    }
+
     /// The network, to be used again.
     pub fn into_network(self) -> P {
         self.network

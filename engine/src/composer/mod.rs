@@ -13,6 +13,7 @@ pub mod encoding;
 pub mod evaluation;
 mod event;
 mod limits;
+pub mod live;
 mod mask;
 mod network;
 pub mod piece;

@@ -2,6 +2,7 @@
 
 use super::MAX_PARTS;
 use super::clock::{Mode, StreamClock, StreamTime, gather_samples, host_rate, latency_samples, segments_known};
+use super::composed::Intake;
 use super::engine::{LoadState, Shared};
 use super::held::Held;
 use super::instant::{Parts, Voices};
@@ -56,6 +57,15 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// An event as the engine handles it, in order of offset.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct TimedEvent {
+    pub offset: u32,
+    pub kind: EventKind,
+    /// The part of a composed note; nothing is the musician's.
+    pub part: Option<u8>,
+}
+
 /// Where the host's song is at the beginning of the next block.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Transport {
@@ -65,11 +75,13 @@ pub struct Transport {
     pub beat: f64,
     /// Whether the song moves.
     pub playing: bool,
+    /// Quarter notes of a bar.
+    pub bar: f64,
 }
 
 impl Default for Transport {
     fn default() -> Self {
-        Self { tempo_bpm: 120.0, beat: 0.0, playing: false }
+        Self { tempo_bpm: 120.0, beat: 0.0, playing: false, bar: 4.0 }
     }
 }
 
@@ -106,7 +118,7 @@ pub struct AudioSide {
     /// Samples of `parts` that the last block filled.
     frames: usize,
     /// Events of the next block, capacity [`BLOCK_EVENTS`].
-    events: Vec<Event>,
+    events: Vec<TimedEvent>,
     /// Separated notes of the last block, capacity [`BLOCK_MIDI`].
     midi: Vec<MidiOut>,
     /// Separated notes that the host believes to sound, a bit per key.
@@ -126,6 +138,9 @@ pub struct AudioSide {
     last_event: u64,
     song: Song,
     pace: Pace,
+    intake: Intake,
+    /// Jumps of the song in the running stream.
+    jumps: u32,
 }
 
 /// The rings of the audio thread.
@@ -143,10 +158,21 @@ struct Song {
     beat: f64,
     tempo_bpm: f64,
     told: Option<Transport>,
+    /// What the workers were told last, and at which host sample: they count on from it.
+    said: Option<(u64, Transport)>,
 }
 
+/// Beats by which the song may be elsewhere than the workers count before they are told.
+const SONG_TOLERANCE: f64 = 0.002;
+
 impl AudioSide {
-    pub(super) fn new(shared: Arc<Shared>, links: AudioLinks, player: StreamPlayer, layers: Layers) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        links: AudioLinks,
+        player: StreamPlayer,
+        layers: Layers,
+        intake: Intake,
+    ) -> Self {
         Self {
             shared,
             links,
@@ -168,8 +194,10 @@ impl AudioSide {
             time: StreamTime::default(),
             patience: OFFLINE_PATIENCE,
             last_event: 0,
-            song: Song { beat: 0.0, tempo_bpm: 120.0, told: None },
+            song: Song { beat: 0.0, tempo_bpm: 120.0, told: None, said: None },
             pace: Pace::new(),
+            intake,
+            jumps: 0,
         }
     }
 
@@ -177,6 +205,7 @@ impl AudioSide {
     /// when the host activates the plug-in. The first call lets the models load.
     pub fn configure(&mut self, sample_rate: f64, max_block: usize) {
         self.rate = host_rate(sample_rate);
+        self.shared.max_block.store(max_block as u64, Ordering::Relaxed);
         for channel in self.parts.iter_mut().flatten() {
             channel.clear();
             channel.resize(max_block, 0.0);
@@ -210,6 +239,8 @@ impl AudioSide {
         self.player.begin(self.rate);
         self.voices.begin(self.rate);
         self.layers.begin(self.rate);
+        self.intake.begin();
+        (self.jumps, self.song.said) = (0, None);
         self.last_event = 0;
         self.pace = Pace::new();
         self.shared.hurried.store(false, Ordering::Release);
@@ -224,7 +255,9 @@ impl AudioSide {
         if self.events.len() == BLOCK_EVENTS {
             self.shared.telemetry.lost_events.fetch_add(1, Ordering::Relaxed);
             // Were the lost one a note-off, its note would hang: the last place is given to the end of all notes.
-            self.events[BLOCK_EVENTS - 1].kind = EventKind::AllOff;
+            let last = &mut self.events[BLOCK_EVENTS - 1];
+            *last = TimedEvent { kind: EventKind::AllOff, part: None, ..*last };
+            self.intake.played(EventKind::AllOff);
             return;
         }
         if let Some(last) = self.events.last() {
@@ -233,7 +266,8 @@ impl AudioSide {
         if let EventKind::NoteOn { key, velocity: 0 } = event.kind {
             event.kind = EventKind::NoteOff { key };
         }
-        self.events.push(event);
+        self.intake.played(event.kind);
+        self.events.push(TimedEvent { offset: event.offset, kind: event.kind, part: None });
     }
 
     /// Says where the host's song is when the next block begins. A jump makes the arranger forget what it heard.
@@ -263,15 +297,21 @@ impl AudioSide {
         let block_start = self.time.samples;
         let block_end = block_start + frames as u64;
         self.follow_song(frames);
+        if self.shared.composing.load(Ordering::Relaxed) {
+            if self.shared.bouncing() {
+                self.wait_for_composer(block_start);
+            }
+            self.receive_composed(frames);
+        } else {
+            self.intake.release(&mut self.events);
+        }
         self.tell_conductor(frames);
         self.time.samples = block_end;
         self.shared.clock.set(self.time);
 
         let offline = self.shared.bouncing();
         if offline {
-            let begun = Instant::now();
             self.wait_for(block_start, block_end);
-            self.pace.waited(begun.elapsed());
         }
         self.receive_bank();
         if self.end_sounding {
@@ -333,7 +373,7 @@ impl AudioSide {
     }
 
     fn follow_held(&mut self) {
-        for event in &self.events {
+        for event in self.events.iter().filter(|event| event.part.is_none()) {
             match event.kind {
                 EventKind::NoteOn { key, velocity } => self.held.note_on(key, velocity),
                 EventKind::NoteOff { key } => self.held.note_off(key),
@@ -363,19 +403,52 @@ impl AudioSide {
 
     /// Takes up the host's song position; a jump is told to the conductor before this block's events.
     fn follow_song(&mut self, frames: usize) {
-        let Some(told) = self.song.told.take() else { return };
-        if told.tempo_bpm.is_finite() && told.tempo_bpm > 0.0 {
-            self.song.tempo_bpm = told.tempo_bpm.clamp(1.0, 1_000.0);
+        let told = self.song.told.take();
+        if let Some(tempo) = told.map(|told| told.tempo_bpm).filter(|tempo| tempo.is_finite() && *tempo > 0.0) {
+            self.song.tempo_bpm = tempo.clamp(1.0, 1_000.0);
         }
-        if !told.playing || !told.beat.is_finite() {
-            return;
-        }
+        let here = told.filter(|told| told.playing && told.beat.is_finite()).map(|told| told.beat);
         // Hosts round the position; a tempo ramp moves it by a little of a block.
         let block = frames as f64 / f64::from(self.rate) * self.song.tempo_bpm / 60.0;
-        if (told.beat - self.song.beat).abs() > 0.125 + block {
+        let jumps = here.is_some_and(|beat| (beat - self.song.beat).abs() > 0.125 + block);
+        self.song.beat = here.unwrap_or(self.song.beat);
+        if jumps {
+            self.jumps = self.jumps.wrapping_add(1);
+            self.intake.release(&mut self.events);
+        }
+        self.say_song(told);
+        if jumps {
             self.tell(self.time.samples, PlayedKind::Jump);
         }
-        self.song.beat = told.beat;
+    }
+
+    /// Tells the workers where the song is, where it is not where they count on from what they were told.
+    fn say_song(&mut self, told: Option<Transport>) {
+        let sample = self.time.samples;
+        let before = self.song.said.map(|(_, said)| said).unwrap_or_default();
+        let now = Transport {
+            tempo_bpm: self.song.tempo_bpm,
+            beat: self.song.beat,
+            playing: told.map_or(before.playing, |told| told.playing),
+            bar: told.map_or(before.bar, |told| told.bar),
+        };
+        let counted = |(from, said): (u64, Transport)| {
+            let beat = said.beat + (sample - from) as f64 / f64::from(self.rate) * said.tempo_bpm / 60.0;
+            (beat - now.beat).abs() < SONG_TOLERANCE && Transport { beat: now.beat, ..said } == now
+        };
+        if !self.song.said.is_some_and(counted) {
+            self.song.said = Some((sample, now));
+            self.tell(sample, PlayedKind::Song(now));
+        }
+    }
+
+    /// Composed notes that are due in this block join the events.
+    fn receive_composed(&mut self, frames: usize) {
+        let samples_per_beat = f64::from(self.rate) * 60.0 / self.song.tempo_bpm;
+        let (beat, last) = (self.song.beat, (frames - 1) as f64);
+        let offset = |of: f64| ((of - beat) * samples_per_beat).clamp(0.0, last) as u32;
+        let until = beat + frames as f64 / samples_per_beat;
+        self.intake.receive((self.time.epoch, self.jumps), beat..until, offset, &mut self.events);
     }
 
     fn tell_conductor(&mut self, frames: usize) {
@@ -385,14 +458,16 @@ impl AudioSide {
             self.events[i].offset = offset;
             let sample = self.time.samples + u64::from(offset);
             self.last_event = sample;
-            let what = match self.events[i].kind {
-                EventKind::NoteOn { key, velocity } => {
+            let what = match (self.events[i].kind, self.events[i].part) {
+                (EventKind::NoteOn { key, velocity }, Some(part)) => PlayedKind::Composed { part, key, velocity },
+                (EventKind::NoteOff { key }, Some(part)) => PlayedKind::Composed { part, key, velocity: 0 },
+                (EventKind::NoteOn { key, velocity }, None) => {
                     let beat = self.song.beat + f64::from(offset) * beats_per_sample;
                     PlayedKind::NoteOn { key: key.min(127), velocity: velocity.min(127), beat }
                 }
-                EventKind::NoteOff { key } => PlayedKind::NoteOff { key: key.min(127) },
-                EventKind::Sustain(down) => PlayedKind::Sustain(down),
-                EventKind::AllOff => PlayedKind::AllOff,
+                (EventKind::NoteOff { key }, None) => PlayedKind::NoteOff { key: key.min(127) },
+                (EventKind::Sustain(down), _) => PlayedKind::Sustain(down),
+                (EventKind::AllOff, _) => PlayedKind::AllOff,
             };
             self.tell(sample, what);
         }
@@ -428,7 +503,6 @@ impl AudioSide {
 
     /// Offline alone: parks until this block's audio and decisions are there, or can never come.
     fn wait_for(&mut self, block_start: u64, block_end: u64) {
-        let begun = Instant::now();
         let (from, to) = (block_start.saturating_sub(self.latency), block_end.saturating_sub(self.latency));
         // What the conductor must have come to: a segment takes its settings from the block that completes its notes,
         // and a note of Live its part from the block in which it is decided.
@@ -443,32 +517,44 @@ impl AudioSide {
                 if sends { block_end } else { block_end.min(self.last_event + gather_samples(self.rate)) }
             }
         };
-        loop {
-            let state = self.shared.load_state();
-            let decided = self.shared.decided.get();
-            let decided = needed == 0 || (decided.epoch == self.time.epoch && decided.samples >= needed);
-            let there = match (state, self.mode) {
+        self.wait_until(|this| {
+            let decided = this.shared.decided.get();
+            let decided = needed == 0 || (decided.epoch == this.time.epoch && decided.samples >= needed);
+            match (this.shared.load_state(), this.mode) {
                 (LoadState::Failed, _) => true,
                 (LoadState::Waiting, _) => false,
                 (LoadState::Ready, Mode::Sync) => {
-                    self.player.receive(self.time.epoch, from);
-                    decided && (to == 0 || self.player.has(from, to))
+                    this.player.receive(this.time.epoch, from);
+                    decided && (to == 0 || this.player.has(from, to))
                 }
                 (LoadState::Ready, Mode::Live) => {
-                    self.layers.receive(self.time.epoch, &self.shared.telemetry);
-                    decided && self.shared.table_complete() && self.shared.changes_answered()
+                    this.layers.receive(this.time.epoch, &this.shared.telemetry);
+                    decided && this.shared.table_complete() && this.shared.changes_answered()
                 }
-            };
-            if there || self.shared.stopping() {
-                return;
             }
+        });
+    }
+
+    /// Offline alone: parks until the composer has come to `from`, or never will.
+    fn wait_for_composer(&mut self, from: u64) {
+        self.wait_until(|this| {
+            let composed = this.shared.composed.get();
+            let there = composed.epoch == this.time.epoch && composed.samples >= from;
+            there || this.shared.load_state() == LoadState::Failed
+        });
+    }
+
+    fn wait_until(&mut self, mut there: impl FnMut(&mut Self) -> bool) {
+        let begun = Instant::now();
+        while !there(self) && !self.shared.stopping() {
             if begun.elapsed() > self.patience {
                 self.patience = Duration::ZERO;
-                return;
+                break;
             }
             self.links.conductor.unpark();
             std::thread::park_timeout(Duration::from_micros(200));
         }
+        self.pace.waited(begun.elapsed());
     }
 
     fn receive_bank(&mut self) {
@@ -499,8 +585,11 @@ impl AudioSide {
         while at < frames {
             let now = block_start + at as u64;
             while let Some(event) = self.events.get(next_event).filter(|e| e.offset as usize <= at) {
-                let kind = event.kind;
-                self.play_event(kind, block_start + u64::from(event.offset));
+                let (event, played) = (*event, block_start + u64::from(event.offset));
+                self.play_event(event.kind, played);
+                if let (EventKind::NoteOn { key, .. }, Some(part)) = (event.kind, event.part) {
+                    self.voices.decided(key, part, played);
+                }
                 next_event += 1;
             }
             while let Some(decision) = self.next_decision(now) {

@@ -4,7 +4,9 @@
 //! to run, so that the same notes give the same parts and the same segments. It never waits for the synth worker.
 
 use super::MAX_PARTS;
+use super::audio::Transport;
 use super::clock::{self, FRAME, HOP_FRAMES, MODEL_RATE, Mode, OVERLAP_FRAMES, StreamClock, StreamTime};
+use super::composer_worker::Told;
 use super::engine::{LoadState, Shared, Worker};
 use super::live::{LiveChange, grid_samples};
 use super::loading::{Cast, Loaded, cast};
@@ -12,6 +14,7 @@ use super::message::{Decision, Job, Played, PlayedKind, SegmentJob};
 use super::telemetry::{RollEvent, StatusKind};
 use super::window::{Ended, ScoreWindow};
 use crate::arranger::{Arranger, Method};
+use crate::composer::live::LiveMode;
 use crossbeam_channel::Sender;
 use ringbuf::traits::{Consumer, Producer};
 use ringbuf::{HeapCons, HeapProd};
@@ -39,6 +42,8 @@ pub(super) struct ConductorLinks {
     pub played: HeapCons<Played>,
     pub decisions: HeapProd<Decision>,
     pub jobs: Sender<Job>,
+    /// What was played, for the composer; unbounded, and nobody waits for it.
+    pub told: Sender<Told>,
 }
 
 /// A note of the chord that is being gathered.
@@ -65,6 +70,8 @@ pub(super) struct Conductor {
     arranger: Option<Arranger>,
     /// The musician's choice that the arranger was made for.
     method: Option<Method>,
+    /// The part of who is accompanied by the composer.
+    own_part: Option<usize>,
     window: ScoreWindow,
     chord: Vec<Gathered>,
     next_segment: i64,
@@ -107,6 +114,7 @@ impl Conductor {
             cast: None,
             arranger: None,
             method: None,
+            own_part: None,
             window: ScoreWindow::new(),
             chord: Vec::new(),
             next_segment: 0,
@@ -177,6 +185,7 @@ impl Conductor {
             latency: u64::from(clock::latency_samples(mode, f64::from(rate))),
             gather: clock::gather_samples(rate),
         };
+        self.tell(Told::Begin { epoch, rate });
         self.window.clear();
         self.chord.clear();
         self.outbox.clear();
@@ -200,6 +209,8 @@ impl Conductor {
         self.load_seen = load;
         self.loaded = self.shared.loaded.lock().clone();
         let settings = self.shared.settings.lock().clone();
+        self.own_part =
+            Some(settings.composer).filter(|c| c.mode == LiveMode::Accompany).map(|composer| composer.own_part);
         let before = self.cast.take();
         let before_performance = before.as_ref().map(|cast| (cast.performance, cast.instruments));
         let next = cast(self.loaded.as_deref(), &settings, before.as_ref());
@@ -234,6 +245,14 @@ impl Conductor {
         }
     }
 
+    /// Tells the composer, if there is one.
+    fn tell(&self, told: Told) {
+        if self.shared.composing.load(Ordering::Relaxed) || matches!(told, Told::Begin { .. } | Told::Song { .. }) {
+            // The composer has ended only where the engine does.
+            let _ = self.links.told.send(told);
+        }
+    }
+
     fn take(&mut self, played: Played) {
         self.flush_if_gathered(played.sample);
         let seconds = self.stream.seconds(played.sample);
@@ -248,6 +267,7 @@ impl Conductor {
                 if self.chord.iter().any(|note| note.key == key) {
                     self.flush(played.sample);
                 }
+                self.tell(Told::Off { sample: played.sample, key });
                 if let Some(arranger) = &mut self.arranger {
                     arranger.note_off(key);
                 }
@@ -263,14 +283,41 @@ impl Conductor {
             PlayedKind::AllOff => {
                 self.flush(played.sample);
                 self.release_all(played.sample);
+                self.tell(Told::AllOff { sample: played.sample });
+            }
+            PlayedKind::Song(Transport { tempo_bpm, beat, playing, bar }) => {
+                self.tell(Told::Song { sample: played.sample, beat, tempo: tempo_bpm, playing, bar });
+            }
+            PlayedKind::Composed { part, key, velocity } => {
+                if self.chord.iter().any(|note| note.key == key) {
+                    self.flush(played.sample);
+                }
+                self.compose(part, key, velocity, played.sample);
             }
             PlayedKind::Jump => {
                 self.flush(played.sample);
+                self.tell(Told::Jump);
                 if let Some(arranger) = &mut self.arranger {
                     arranger.reset();
                 }
             }
         }
+    }
+
+    /// A composed note has its part already.
+    fn compose(&mut self, part: u8, key: u8, velocity: u8, sample: u64) {
+        let seconds = self.stream.seconds(sample);
+        let part = part.min(self.cast.as_ref().map_or(1, Cast::parts) as u8 - 1);
+        if velocity == 0 {
+            if let Some(ended) = self.window.note_off(key, seconds) {
+                self.decide_end(ended, sample);
+            }
+            return;
+        }
+        if let Some(ended) = self.window.note_on(usize::from(part), key, velocity, seconds) {
+            self.decide_end(ended, sample);
+        }
+        self.decide(part, key, velocity, sample, sample);
     }
 
     fn release_all(&mut self, sample: u64) {
@@ -310,6 +357,11 @@ impl Conductor {
             }
         }
         let count = self.cast.as_ref().map_or(1, Cast::parts);
+        if let Some(own) = self.own_part {
+            // Who is accompanied plays one part.
+            parts.clear();
+            parts.resize(chord.len(), Some(own));
+        }
         for (i, note) in chord.into_iter().enumerate() {
             // While no arranger is there, which no stream begins with, the first part plays.
             let Some(part) = parts.get(i).copied().unwrap_or(Some(0)).map(|part| part.min(count - 1)) else { continue };
@@ -318,6 +370,7 @@ impl Conductor {
                 self.decide(ended.part, ended.key, 0, note.sample, at);
             }
             self.decide(part as u8, note.key, note.velocity, note.sample, at);
+            self.tell(Told::On { sample: note.sample, part: part as u8, key: note.key, velocity: note.velocity });
         }
     }
 

@@ -4,6 +4,7 @@ use super::MAX_PARTS;
 use super::clock::{self, Mode};
 use super::engine::Shared;
 use crate::arranger::{Hints, Method};
+use crate::composer::live::{LiveMode, LiveSettings};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub guidance_notes: f32,
     /// Guidance weight towards the performance; 1 is no guidance.
     pub guidance_performance: f32,
+    /// Whether and how the composer plays with you.
+    pub composer: LiveSettings,
 }
 
 impl Default for Settings {
@@ -42,6 +45,7 @@ impl Default for Settings {
             steps: 4,
             guidance_notes: 1.0,
             guidance_performance: 1.0,
+            composer: LiveSettings::default(),
         }
     }
 }
@@ -86,6 +90,12 @@ impl Control {
     /// Draws the zones of [`Method::Split`], from the next chord on.
     pub fn set_zones(&self, zones: [Option<u8>; MAX_PARTS - 1]) {
         self.change(|s| s.zones = zones);
+    }
+
+    /// Says whether and how the composer goes on or accompanies.
+    pub fn set_composer(&self, composer: LiveSettings) {
+        self.shared.composing.store(composer.mode != LiveMode::Off, Ordering::Relaxed);
+        self.change(|s| s.composer = composer);
     }
 
     /// Sets the seed of all noise.

@@ -2,6 +2,8 @@
 
 use super::audio::{AudioLinks, AudioSide};
 use super::clock::{Mode, StreamClock};
+use super::composed::Intake;
+use super::composer_worker::{ComposerLinks, ComposerWorker};
 use super::conductor::{Conductor, ConductorLinks};
 use super::control::{Control, Settings};
 use super::faults::Faults;
@@ -25,6 +27,8 @@ use std::time::Duration;
 const PLAYED_RING: usize = 16_384;
 /// Decisions to the audio thread; what does not fit waits with the conductor.
 const DECISION_RING: usize = 8_192;
+/// Composed notes that are due within the next blocks; what does not fit waits with the composer.
+const COMPOSED_RING: usize = 1_024;
 /// Notes of the instant voice; what does not fit waits with the synth worker.
 const BANK_RING: usize = 1_024;
 
@@ -89,6 +93,10 @@ pub(super) struct Shared {
     pub rate: AtomicU32,
     /// Mode of the running stream, written before its epoch shows on the clock.
     pub stream_mode: AtomicU8,
+    /// Up to where the composer has planned and sent; whether it is turned on; and samples of the longest block.
+    pub composed: StreamClock,
+    pub composing: AtomicBool,
+    pub max_block: AtomicU64,
     /// How often the host has activated the instrument; models load at the first, and again after a failure.
     pub activations: AtomicU64,
     /// Live: changes that the conductor has sent, and that the synth worker has answered. Offline blocks wait for it.
@@ -119,6 +127,9 @@ impl Shared {
             decided: StreamClock::default(),
             rate: AtomicU32::new(48_000),
             stream_mode: AtomicU8::new(Mode::default().bits()),
+            composed: StreamClock::default(),
+            composing: AtomicBool::new(false),
+            max_block: AtomicU64::new(0),
             activations: AtomicU64::new(0),
             changes_sent: AtomicU64::new(0),
             changes_answered: AtomicU64::new(0),
@@ -165,7 +176,7 @@ impl Shared {
     }
 }
 
-/// Owns the conductor and the synth worker. Dropping it ends both and waits for them: at most
+/// Owns the conductor, the composer and the synth worker. Dropping it ends them and waits for them: at most
 /// for the model run that is under way.
 pub struct Workers {
     shared: Arc<Shared>,
@@ -194,8 +205,14 @@ impl Engine {
         let (bank_in, bank) = HeapRb::new(BANK_RING).split();
         let (jobs_in, jobs) = crossbeam_channel::unbounded();
 
-        let conductor =
-            Conductor::new(Arc::clone(&shared), ConductorLinks { played, decisions: decisions_in, jobs: jobs_in });
+        let (composed_in, composed) = HeapRb::new(COMPOSED_RING).split();
+        let (told_in, told) = crossbeam_channel::unbounded();
+
+        let conductor = Conductor::new(
+            Arc::clone(&shared),
+            ConductorLinks { played, decisions: decisions_in, jobs: jobs_in, told: told_in },
+        );
+        let composer = ComposerWorker::new(Arc::clone(&shared), ComposerLinks { told, composed: composed_in });
         let synth = SynthWorker::new(
             Arc::clone(&shared),
             SynthLinks { jobs, packets: packets_in, returned, passages: passages_in, returned_passages, bank: bank_in },
@@ -214,8 +231,9 @@ impl Engine {
         };
         spawn("ripieno-conductor", Box::new(conductor));
         spawn("ripieno-synth", Box::new(synth));
+        spawn("ripieno-composer", Box::new(composer));
         let conductor = threads.first().map_or_else(std::thread::current, |t| t.thread().clone());
-        if threads.len() < 2 {
+        if threads.len() < 3 {
             shared.set_load_state(LoadState::Failed);
         }
         let links = AudioLinks { played: played_in, decisions, bank, conductor };
@@ -225,6 +243,7 @@ impl Engine {
                 links,
                 StreamPlayer::new(packets, returned_in),
                 Layers::new(passages, returned_passages_in),
+                Intake::new(composed),
             ),
             control: Control::new(Arc::clone(&shared)),
             telemetry,

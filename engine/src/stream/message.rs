@@ -1,6 +1,7 @@
 //! What travels between the threads. Everything the audio thread receives is sized and freed elsewhere.
 
 use super::MAX_PARTS;
+use super::audio::Transport;
 use super::instant::TableNote;
 use super::live::LiveChange;
 use crate::score::Note;
@@ -28,8 +29,16 @@ pub(super) enum PlayedKind {
     },
     Sustain(bool),
     AllOff,
-    /// The song position jumped.
+    /// The song position jumped to where the last [`PlayedKind::Song`] says.
     Jump,
+    /// Where the song is; it goes on from there.
+    Song(Transport),
+    /// A composed note of a part begins, or at velocity 0 ends.
+    Composed {
+        part: u8,
+        key: u8,
+        velocity: u8,
+    },
 }
 
 /// Conductor to audio thread: which part a note went to, or that it ended.

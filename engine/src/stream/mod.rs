@@ -1,8 +1,8 @@
 //! Streaming: from the host's notes to the host's buffers, without ever making the host wait.
 //!
 //! [`Engine::start`] returns at once with one value per thread: [`AudioSide`] for the audio thread,
-//! [`Control`] for the main thread, [`Telemetry`] for the editor, and [`Workers`], which owns the two
-//! threads behind them (conductor and synth) and ends them when it is dropped.
+//! [`Control`] for the main thread, [`Telemetry`] for the editor, and [`Workers`], which owns the three
+//! threads behind them (conductor, composer and synth) and ends them when it is dropped.
 //!
 //! What it promises:
 //! * [`AudioSide::process`] never allocates, locks, logs, panics, or (unless the host bounces) waits.
@@ -16,6 +16,8 @@
 
 mod audio;
 mod clock;
+mod composed;
+mod composer_worker;
 mod conductor;
 mod control;
 mod engine;
@@ -42,7 +44,7 @@ pub use clock::{Mode, latency_samples};
 pub use control::{Control, Settings};
 pub use engine::{Engine, EngineConfig, Workers};
 pub use faults::Faults;
-pub use telemetry::{RollEvent, Status, StatusKind, Telemetry};
+pub use telemetry::{PlannedRoll, RollEvent, Status, StatusKind, Telemetry};
 
 /// The most parts an ensemble has: the number of stereo outputs of [`AudioSide`].
 pub const MAX_PARTS: usize = 8;

@@ -49,6 +49,19 @@ const STEPS: usize = 65;
 const BUCKET: f64 = 0.01;
 const BUCKETS: usize = 101;
 
+/// A note that the composer is going to play, for the piano roll.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlannedRoll {
+    /// Stream time in seconds at which it begins, at the tempo of now.
+    pub begins: f64,
+    /// Stream time in seconds at which it ends.
+    pub ends: f64,
+    /// The part, 0 is the highest.
+    pub part: u8,
+    /// MIDI key.
+    pub key: u8,
+}
+
 /// Notes kept for an editor that is closed; older ones are forgotten.
 const ROLL_EVENTS: usize = 1024;
 
@@ -58,6 +71,7 @@ pub struct Telemetry {
     status: Mutex<Status>,
     provider: Mutex<String>,
     roll: Mutex<VecDeque<RollEvent>>,
+    planned: Mutex<Vec<PlannedRoll>>,
     pub(super) ready: AtomicBool,
     pub(super) progress: AtomicF32,
     pub(super) load: AtomicF32,
@@ -96,6 +110,7 @@ impl Telemetry {
             }),
             provider: Mutex::new(String::new()),
             roll: Mutex::new(VecDeque::with_capacity(ROLL_EVENTS)),
+            planned: Mutex::new(Vec::new()),
             ready: AtomicBool::new(false),
             progress: AtomicF32::new(0.0),
             load: AtomicF32::new(0.0),
@@ -138,6 +153,16 @@ impl Telemetry {
             }
             *shown = status;
         }
+    }
+
+    /// What the composer is going to play, by onset; what has begun is in the roll.
+    #[must_use]
+    pub fn planned(&self) -> Vec<PlannedRoll> {
+        self.planned.lock().clone()
+    }
+
+    pub(super) fn set_planned(&self, planned: Vec<PlannedRoll>) {
+        *self.planned.lock() = planned;
     }
 
     /// What runs the models, for instance "CPU"; empty until they are loaded.

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 const PAST: f64 = 6.0;
 /// Seconds right of the line when nothing is known ahead.
 const MARGIN: f64 = 0.4;
+/// Seconds right of now at most that planned notes are shown.
+const AHEAD: f64 = 3.0;
 /// Width of the keyboard at the left edge, points.
 const KEYBOARD: f32 = 34.0;
 /// The least range of keys shown: two octaves.
@@ -99,7 +101,8 @@ impl Roll {
         let key_height = inner.height() / (high - low + 1.0);
         let y_of = |key: f32| inner.bottom() - (key - low + 1.0) * key_height;
         let heard = scene.now - scene.latency_seconds();
-        let right = scene.now.max(heard + MARGIN);
+        let ahead = scene.planned.iter().map(|note| note.begins).fold(f64::NEG_INFINITY, f64::max);
+        let right = scene.now.max(heard + MARGIN).max(ahead.min(scene.now + AHEAD));
         let field = Rect::from_min_max(pos2(inner.left() + KEYBOARD, inner.top()), inner.max);
         let per_second = f64::from(field.width()) / (PAST + right - heard);
         let x_of = |seconds: f64| field.right() - ((right - seconds) * per_second) as f32;
@@ -126,6 +129,16 @@ impl Roll {
                     StrokeKind::Inside,
                 );
             }
+        }
+        for note in &scene.planned {
+            // Drawn as what may come: an outline with a breath of its part's colour.
+            let colour = part_colour(ensemble, usize::from(note.part));
+            let (from, top) = (x_of(note.begins), y_of(f32::from(note.key)));
+            let block = Rect::from_min_max(pos2(from, top), pos2(x_of(note.ends).max(from + 3.0), top + key_height));
+            let block = block.shrink2(vec2(0.5, 0.8));
+            field_painter.rect_filled(block, CornerRadius::same(2), colour.gamma_multiply(0.18));
+            let edge = Stroke::new(1.0, colour.gamma_multiply(0.6));
+            field_painter.rect_stroke(block, CornerRadius::same(2), edge, StrokeKind::Inside);
         }
         field_painter.vline(x_of(heard), field.y_range(), Stroke::new(1.0, theme::ACCENT.gamma_multiply(0.8)));
         if self.bars.is_empty() {

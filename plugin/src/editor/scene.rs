@@ -2,7 +2,7 @@
 
 use crate::parameters::Parameters;
 use crate::shared::Shared;
-use ripieno_engine::stream::{MAX_PARTS, RollEvent, StatusKind, latency_samples};
+use ripieno_engine::stream::{MAX_PARTS, PlannedRoll, RollEvent, StatusKind, latency_samples};
 
 /// The engine as it is at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Scene {
     pub peaks: [f32; MAX_PARTS],
     /// Notes separated since the last scene, oldest first.
     pub notes: Vec<RollEvent>,
+    /// What the composer is going to play.
+    pub planned: Vec<PlannedRoll>,
 }
 
 impl Scene {
@@ -51,6 +53,7 @@ impl Scene {
             now: telemetry.stream_seconds(),
             peaks: std::array::from_fn(|part| telemetry.take_peak(part)),
             notes,
+            planned: telemetry.planned(),
         }
     }
 

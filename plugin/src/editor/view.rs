@@ -121,6 +121,7 @@ pub(super) mod tests {
             now: 10.0,
             peaks: [0.1; MAX_PARTS],
             notes: Vec::new(),
+            planned: Vec::new(),
         }
     }
 

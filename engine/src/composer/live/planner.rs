@@ -1,0 +1,418 @@
+//! What comes next, planned some beats ahead and planned again when it no longer fits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::part::{self, LiveMode, LivePart, LiveSettings};
+use crate::composer::encoding::{SongNote, VELOCITY};
+use crate::composer::{Composition, Predictor, Step, Vocabulary};
+use crate::inference::InferenceError;
+
+/// Notes of what was played and composed that are remembered; the network hears half its window of them.
+const MEMORY: usize = 1024;
+/// Planned notes at most.
+const MOST_PLANNED: usize = 256;
+/// What a key counts as while it is down, ticks of a twelfth of a beat: nobody knows how long it will be.
+const HELD: u64 = 12;
+/// Beats between now and the first note of a new plan: what a plan takes, and what is sent ahead.
+const SOONEST: f64 = 0.25;
+/// Beats that a note may be late and still begin.
+const LATE: f64 = 0.125;
+
+/// A note that is going to sound. Beats count as the song's do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlannedNote {
+    /// Part of the ensemble.
+    pub part: usize,
+    /// MIDI key.
+    pub key: u8,
+    /// MIDI velocity.
+    pub velocity: u8,
+    /// Where it begins, beats.
+    pub onset: f64,
+    /// Where it ends, beats.
+    pub end: f64,
+}
+
+/// Something that is due.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Due {
+    /// Where in the song, beats.
+    pub beat: f64,
+    /// Part of the ensemble.
+    pub part: usize,
+    /// MIDI key.
+    pub key: u8,
+    /// MIDI velocity; 0 ends the note.
+    pub velocity: u8,
+}
+
+/// A note of ours, in ticks of the planner's own count, which only goes forward.
+#[derive(Debug, Clone, Copy)]
+struct Ours {
+    note: SongNote,
+    part: usize,
+    velocity: u8,
+}
+
+/// Plans for an ensemble, from what is played.
+pub struct Planner<P> {
+    song: Composition<P>,
+    vocabulary: Arc<Vocabulary>,
+    settings: LiveSettings,
+    parts: Vec<LivePart>,
+    /// Beats of a bar.
+    bar: f64,
+    /// The song's beat at tick 0, whole bars from the song's first, and the song's beat now.
+    origin: f64,
+    now: f64,
+    /// Notes that were played or composed and begun, sorted.
+    heard: Vec<SongNote>,
+    /// Keys that are down: when they went, and the instrument, as in `heard`.
+    held: Vec<SongNote>,
+    /// Velocity of what is played, running mean.
+    velocity: f64,
+    /// Notes to come, by onset.
+    plan: VecDeque<Ours>,
+    /// Notes that have begun and not ended.
+    sounding: Vec<Ours>,
+    /// Everything before this tick is planned; nothing: it is somebody else's turn.
+    planned_to: Option<u64>,
+    /// The network has not heard all that was played.
+    stale: bool,
+}
+
+impl<P: Predictor> Planner<P> {
+    /// A planner that has heard nothing.
+    pub fn new(network: P, vocabulary: &Arc<Vocabulary>, seed: u64) -> Result<Self, InferenceError> {
+        Ok(Self {
+            song: Composition::new(network, vocabulary, seed)?,
+            vocabulary: Arc::clone(vocabulary),
+            settings: LiveSettings::default(),
+            parts: Vec::new(),
+            bar: 4.0,
+            origin: 0.0,
+            now: 0.0,
+            heard: Vec::new(),
+            held: Vec::new(),
+            velocity: f64::from(VELOCITY),
+            plan: VecDeque::new(),
+            sounding: Vec::new(),
+            planned_to: None,
+            stale: true,
+        })
+    }
+
+    /// Takes up settings and the ensemble; what is planned is planned again where they changed.
+    pub fn set(&mut self, settings: LiveSettings, parts: &[LivePart]) {
+        if self.settings == settings && self.parts == parts {
+            return;
+        }
+        let forget = self.parts != parts || self.settings.mode != settings.mode;
+        self.parts = parts.to_vec();
+        self.settings = settings;
+        self.song.set_temperature(settings.temperature);
+        if forget {
+            self.silence();
+            self.held.clear();
+        } else if self.planned_to.is_some() {
+            self.plan_from(self.soonest());
+        }
+    }
+
+    /// Quarter notes of a bar.
+    pub fn set_bar(&mut self, beats: f64) {
+        if beats.is_finite() && beats > 0.0 {
+            self.bar = beats;
+        }
+    }
+
+    /// Instruments that the planner composes for now, with their place in the ensemble.
+    fn composed(&self) -> Vec<(usize, LivePart)> {
+        let own = (self.settings.mode == LiveMode::Accompany).then_some(self.settings.own_part);
+        let all = self.parts.iter().copied().enumerate();
+        all.filter(|&(i, part)| part.instrument > 0 && Some(i) != own).collect()
+    }
+
+    fn ticks(&self, beat: f64) -> u64 {
+        ((beat - self.origin) * self.vocabulary.resolution() as f64).round().max(0.0) as u64
+    }
+
+    fn beat(&self, tick: u64) -> f64 {
+        self.origin + tick as f64 / self.vocabulary.resolution() as f64
+    }
+
+    /// The first tick that something new can still be ready for.
+    fn soonest(&self) -> u64 {
+        self.ticks(self.now + SOONEST)
+    }
+
+    /// A key went down in a part, at a beat of the song.
+    pub fn note_on(&mut self, beat: f64, part: usize, key: u8, velocity: u8) {
+        let instrument = self.parts.get(part).map_or(0, |part| part.instrument);
+        if self.settings.mode == LiveMode::Off || instrument == 0 {
+            return;
+        }
+        if self.heard.is_empty() && self.plan.is_empty() {
+            // Bars of the song stay bars.
+            self.origin = ((beat / self.bar).floor() - 1.0) * self.bar;
+        }
+        self.note_off(beat, key);
+        let note = SongNote { onset: self.ticks(beat), pitch: key & 0x7f, duration: HELD, instrument };
+        self.hear(note);
+        self.held.push(note);
+        self.velocity += (f64::from(velocity) - self.velocity) / 8.0;
+        match self.settings.mode {
+            LiveMode::Off => {}
+            LiveMode::Continue => {
+                self.plan.clear();
+                self.planned_to = None;
+            }
+            LiveMode::Accompany => {
+                let soonest = self.soonest();
+                if self.planned_to.is_none() || self.contradicts(&note) {
+                    self.plan_from(soonest);
+                } else {
+                    // What was planned without knowing of it stays for a beat.
+                    let after = soonest.max(note.onset + self.vocabulary.resolution());
+                    if self.planned_to > Some(after) {
+                        self.plan_from(after);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A key went up.
+    pub fn note_off(&mut self, beat: f64, key: u8) {
+        let tick = self.ticks(beat);
+        let Some(at) = self.held.iter().position(|held| held.pitch == key & 0x7f) else { return };
+        let held = self.held.remove(at);
+        if let Ok(i) = self.heard.binary_search(&held) {
+            self.heard.remove(i);
+            self.hear(SongNote { duration: tick.saturating_sub(held.onset).max(1), ..held });
+        }
+        if self.settings.mode == LiveMode::Continue && self.held.is_empty() {
+            let after = (self.now.max(beat) + SOONEST).max(self.origin);
+            let unit = if self.settings.from_bar { self.bar } else { 1.0 };
+            let start = ((after - self.origin) / unit).ceil() * unit + self.origin;
+            self.plan_from(self.ticks(start));
+        }
+    }
+
+    /// All keys went up.
+    pub fn all_off(&mut self, beat: f64) {
+        for key in self.held.iter().map(|held| held.pitch).collect::<Vec<_>>() {
+            self.note_off(beat, key);
+        }
+    }
+
+    /// The song went on from another beat: what was to come after the old one does not. Returns the ends of what sounds.
+    pub fn jump(&mut self, to: f64) -> Vec<Due> {
+        let end = |ours: Ours| Due { beat: to, part: ours.part, key: ours.note.pitch, velocity: 0 };
+        let ended = self.sounding.drain(..).map(end).collect();
+        let bars = ((self.now - self.origin) / self.bar).floor() + 1.0;
+        self.origin = ((to / self.bar).floor() - bars) * self.bar;
+        self.now = to;
+        let tick = self.ticks(to);
+        self.plan.clear();
+        if self.planned_to.is_some() {
+            self.plan_from(tick.max(self.soonest()));
+        }
+        ended
+    }
+
+    fn end_sounding(&mut self) -> Vec<Due> {
+        let sounding = std::mem::take(&mut self.sounding);
+        // What was sent ahead ends where it begins.
+        let end = |ours: Ours| Due {
+            beat: self.now.max(self.beat(ours.note.onset)),
+            part: ours.part,
+            key: ours.note.pitch,
+            velocity: 0,
+        };
+        sounding.into_iter().map(end).collect()
+    }
+
+    /// The song is at a beat.
+    pub fn place(&mut self, now: f64) {
+        self.now = now;
+    }
+
+    /// Forgets what was heard and planned; returns the ends of what sounds.
+    pub fn forget(&mut self) -> Vec<Due> {
+        self.silence();
+        self.heard.clear();
+        self.held.clear();
+        self.end_sounding()
+    }
+
+    fn silence(&mut self) {
+        self.plan.clear();
+        self.planned_to = None;
+        self.stale = true;
+    }
+
+    /// Plans everything from a tick on again; what was planned before it stays.
+    fn plan_from(&mut self, tick: u64) {
+        self.plan.retain(|ours| ours.note.onset < tick);
+        self.planned_to = Some(tick);
+        self.stale = true;
+    }
+
+    fn hear(&mut self, note: SongNote) {
+        let at = self.heard.partition_point(|other| *other <= note);
+        self.heard.insert(at, note);
+        if self.heard.len() > MEMORY {
+            // In one go, so that the network hears the same beginning for a while.
+            self.heard.drain(..MEMORY / 4);
+        }
+        self.stale = true;
+    }
+
+    /// Whether what is planned and not begun clashes with a note that is played: a semitone, or, where only chord tones
+    /// may be played, anything else than one.
+    fn contradicts(&self, played: &SongNote) -> bool {
+        let soonest = self.soonest();
+        let until = played.onset + self.vocabulary.resolution();
+        let chord = self.chord();
+        let mut near = self.plan.iter().filter(|ours| ours.note.onset >= soonest && ours.note.onset <= until);
+        near.any(|ours| {
+            let apart = (i16::from(ours.note.pitch) - i16::from(played.pitch)).rem_euclid(12);
+            apart == 1 || apart == 11 || self.settings.chord_tones && chord >> (ours.note.pitch % 12) & 1 == 0
+        })
+    }
+
+    /// Pitch classes of the keys that are down, a bit each from C.
+    fn chord(&self) -> u16 {
+        self.held.iter().fold(0, |classes, held| classes | 1 << (held.pitch % 12))
+    }
+
+    /// Whether [`Planner::work`] has something to do.
+    pub fn has_work(&self) -> bool {
+        self.settings.mode != LiveMode::Off
+            && self.plan.len() < MOST_PLANNED
+            && self
+                .planned_to
+                .is_some_and(|to| self.beat(to) < self.now + self.settings.look_ahead.clamp(1.0, 4.0) + 1.0)
+            && !self.composed().is_empty()
+    }
+
+    /// One step of the network, where one is needed.
+    pub fn work(&mut self) -> Result<(), InferenceError> {
+        let Some(from) = self.planned_to.filter(|_| self.has_work()) else { return Ok(()) };
+        let composed = self.composed();
+        if self.stale {
+            let mut notes = self.heard.clone();
+            notes.extend(self.plan.iter().map(|ours| ours.note));
+            notes.sort_unstable();
+            let all: Vec<u16> = self.parts.iter().map(|part| part.instrument).filter(|&code| code > 0).collect();
+            self.song.begin(&all, &notes, from)?;
+            self.stale = false;
+        }
+        let limits = part::limits(&self.settings, &composed, self.chord(), from);
+        match self.song.step(&limits)? {
+            Step::Note(note) => {
+                self.planned_to = Some(note.onset.max(from));
+                let part = self.part_for(&note, &composed);
+                let velocity = self.velocity.round().clamp(1.0, 127.0) as u8;
+                self.plan.push_back(Ours { note, part, velocity });
+            }
+            Step::Sign => {}
+            // The limits leave nothing to play: it is asked again a beat later.
+            Step::End => {
+                self.planned_to = Some(from + self.vocabulary.resolution());
+                self.stale = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of the parts with a note's instrument one that is free and can play it, or the one whose range is nearest.
+    fn part_for(&self, note: &SongNote, composed: &[(usize, LivePart)]) -> usize {
+        let busy = |part: usize| {
+            let before = self.sounding.iter().chain(&self.plan);
+            before.filter(|ours| ours.part == part && ours.note.onset + ours.note.duration > note.onset).count()
+        };
+        let distance =
+            |part: &LivePart| part.lowest.saturating_sub(note.pitch).max(note.pitch.saturating_sub(part.highest));
+        let own = composed.iter().filter(|(_, part)| part.instrument == note.instrument);
+        let best = own.min_by_key(|(i, part)| (distance(part), busy(*i) as u32 >= part.at_once, busy(*i), *i));
+        best.map_or(0, |(i, _)| *i)
+    }
+
+    /// The song is at a beat; what is due before `until` is moved to `due`, in order. Keys that are held are not struck.
+    pub fn advance(&mut self, now: f64, until: f64, due: &mut Vec<Due>) {
+        self.now = now;
+        let from = due.len();
+        let (late, horizon) = (self.ticks(now - LATE), self.ticks(until));
+        while let Some(ours) = self.plan.front().copied().filter(|ours| ours.note.onset < horizon) {
+            self.plan.pop_front();
+            let key = ours.note.pitch;
+            let unison = |other: &Ours| other.note.pitch == key && other.note.onset >= ours.note.onset;
+            let held = self.held.iter().any(|held| held.pitch == key);
+            if ours.note.onset < late || held || self.sounding.iter().any(unison) {
+                continue;
+            }
+            // A key sounds once: what began on it before ends here.
+            let beat = self.beat(ours.note.onset);
+            self.sounding.retain(|other| {
+                let same = other.note.pitch == key;
+                if same {
+                    due.push(Due { beat, part: other.part, key, velocity: 0 });
+                }
+                !same
+            });
+            due.push(Due { beat, part: ours.part, key, velocity: ours.velocity });
+            let stale = self.stale;
+            self.hear(ours.note);
+            // The network knows of it: it was its own.
+            self.stale = stale;
+            self.sounding.push(ours);
+        }
+        let ends = |ours: &Ours| ours.note.onset + ours.note.duration.max(1);
+        let ended: Vec<Ours> = self.sounding.iter().copied().filter(|ours| ends(ours) < horizon).collect();
+        self.sounding.retain(|ours| ends(ours) >= horizon);
+        due.extend(ended.iter().map(|ours| Due {
+            beat: self.beat(ends(ours)),
+            part: ours.part,
+            key: ours.note.pitch,
+            velocity: 0,
+        }));
+        // At one place ends come first, so that a key can be struck again.
+        due[from..].sort_by(|a, b| a.beat.total_cmp(&b.beat).then((a.velocity > 0).cmp(&(b.velocity > 0))));
+    }
+
+    /// Where it is the musician's turn, what sounds of ours ends now.
+    pub fn give_way(&mut self, due: &mut Vec<Due>) {
+        if self.planned_to.is_none() || self.settings.mode == LiveMode::Off {
+            due.extend(self.end_sounding());
+        }
+    }
+
+    /// What is planned and has not begun, by onset.
+    pub fn planned(&self) -> impl Iterator<Item = PlannedNote> + '_ {
+        self.plan.iter().map(|ours| PlannedNote {
+            part: ours.part,
+            key: ours.note.pitch,
+            velocity: ours.velocity,
+            onset: self.beat(ours.note.onset),
+            end: self.beat(ours.note.onset + ours.note.duration),
+        })
+    }
+
+    /// The network that plans.
+    pub fn network(&self) -> &P {
+        self.song.network()
+    }
+
+    /// Notes that are remembered, planned and sounding: it has a bound.
+    pub fn remembered(&self) -> usize {
+        self.heard.len() + self.held.len() + self.plan.len() + self.sounding.len()
+    }
+
+    /// Beats after now up to which everything is planned.
+    pub fn ahead(&self) -> Option<f64> {
+        self.planned_to.map(|to| self.beat(to) - self.now)
+    }
+}

@@ -1,0 +1,373 @@
+//! The composer's worker: hears what is played, plans ahead of the beat, and sends notes a little before they are due.
+//!
+//! It never holds up the conductor, which tells it what was played through a channel without end, nor the audio thread,
+//! which takes what is there. A network that fails is told in the status, and what is played sounds as ever. Nothing is
+//! loaded before the musician turns it on.
+
+use super::composed::Composed;
+use super::engine::{LoadState, Shared, Worker};
+use super::telemetry::{PlannedRoll, StatusKind};
+use crate::arranger::Ensemble;
+use crate::composer::live::{Due, LiveMode, LivePart, LiveSettings, Planner, Pulse};
+use crate::composer::{Network, Vocabulary};
+use crate::inference::{InferenceError, Models};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use ringbuf::HeapProd;
+use ringbuf::traits::Producer;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How often the clock is looked at, and how often while there is nothing to do.
+const POLL: Duration = Duration::from_millis(4);
+const IDLE_POLL: Duration = Duration::from_millis(50);
+/// Steps of the network between two looks at what was played: about 10 ms.
+const SLICE: Duration = Duration::from_millis(10);
+/// Seconds that notes are sent ahead of the audio thread, its largest block besides.
+const AHEAD: f64 = 0.03;
+/// How much of an onset's distance from the beat moves the beat, where nobody tells the tempo.
+const FOLLOW: f64 = 0.5;
+
+/// Conductor to composer: what was played, at host samples of the running stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Told {
+    /// A new stream, at a rate in Hz.
+    Begin { epoch: u32, rate: u32 },
+    /// The song is at a beat, at a tempo a minute, and moves or not; quarters of a bar.
+    Song { sample: u64, beat: f64, tempo: f64, playing: bool, bar: f64 },
+    /// The song jumped to where the last `Song` says.
+    Jump,
+    /// A key was given to a part.
+    On { sample: u64, part: u8, key: u8, velocity: u8 },
+    /// A key went up.
+    Off { sample: u64, key: u8 },
+    /// All of them did.
+    AllOff { sample: u64 },
+}
+
+/// Where the song is, as the audio thread counts, and where the planner is.
+#[derive(Debug, Clone, Copy)]
+struct SongClock {
+    sample: u64,
+    beat: f64,
+    tempo: f64,
+    playing: bool,
+    rate: f64,
+    /// Without a transport: the planner's beat at a beat of the song, and how many of its beats one of the song is.
+    here: (f64, f64),
+    ratio: f64,
+}
+
+impl SongClock {
+    fn begin(rate: u32) -> Self {
+        let rate = f64::from(rate.max(1));
+        Self { sample: 0, beat: 0.0, tempo: 120.0, playing: false, rate, here: (0.0, 0.0), ratio: 1.0 }
+    }
+
+    fn song_beat(&self, sample: u64) -> f64 {
+        self.beat + (sample as f64 - self.sample as f64) / self.rate * self.tempo / 60.0
+    }
+
+    /// The planner's beat at a host sample.
+    fn planner_beat(&self, sample: u64) -> f64 {
+        let beat = self.song_beat(sample);
+        if self.playing { beat } else { self.here.1 + (beat - self.here.0) * self.ratio }
+    }
+
+    /// The song's beat of a planner's beat.
+    fn of_planner(&self, beat: f64) -> f64 {
+        if self.playing { beat } else { self.here.0 + (beat - self.here.1) / self.ratio }
+    }
+
+    /// The tempo was guessed: the planner goes on from here at it, nearer to the beat by a part of `off` beats.
+    fn follow(&mut self, sample: u64, tempo: f64) {
+        let now = self.planner_beat(sample);
+        let off = now - now.round();
+        self.here = (self.song_beat(sample), now - FOLLOW * off);
+        self.ratio = tempo / self.tempo;
+    }
+}
+
+pub(super) struct ComposerLinks {
+    pub told: Receiver<Told>,
+    pub composed: HeapProd<Composed>,
+}
+
+pub(super) struct ComposerWorker {
+    shared: Arc<Shared>,
+    links: ComposerLinks,
+    planner: Option<Planner<Network>>,
+    /// The models it was made of, and that it could not be.
+    models: Option<Arc<Models>>,
+    failed: bool,
+    settings_seen: Option<u64>,
+    settings: LiveSettings,
+    parts: Vec<LivePart>,
+    ensemble: String,
+    pulse: Pulse,
+    clock: SongClock,
+    epoch: u32,
+    jumps: u32,
+    /// What the ring had no room for.
+    outbox: VecDeque<Composed>,
+    due: Vec<Due>,
+    shown: bool,
+}
+
+impl ComposerWorker {
+    pub fn new(shared: Arc<Shared>, links: ComposerLinks) -> Self {
+        Self {
+            shared,
+            links,
+            planner: None,
+            models: None,
+            failed: false,
+            settings_seen: None,
+            settings: LiveSettings::default(),
+            parts: Vec::new(),
+            ensemble: String::new(),
+            pulse: Pulse::default(),
+            clock: SongClock::begin(48_000),
+            epoch: 0,
+            jumps: 0,
+            outbox: VecDeque::new(),
+            due: Vec::new(),
+            shown: false,
+        }
+    }
+
+    fn follow_settings(&mut self) {
+        let generation = self.shared.settings_generation.load(Ordering::Acquire);
+        let loaded = self.shared.load_state() == LoadState::Ready;
+        if self.settings_seen == Some(generation) && (self.planner.is_some() || self.failed || !loaded) {
+            return;
+        }
+        self.settings_seen = Some(generation);
+        let settings = self.shared.settings.lock();
+        self.settings = settings.composer;
+        let ensemble = settings.ensemble.clone();
+        drop(settings);
+        if self.settings.mode == LiveMode::Off && self.planner.is_none() {
+            return;
+        }
+        let models = self.shared.loaded.lock().as_ref().and_then(|loaded| loaded.models.clone());
+        let other = match (&models, &self.models) {
+            (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
+            (a, b) => a.is_some() != b.is_some(),
+        };
+        if other {
+            (self.planner, self.failed) = (None, false);
+        }
+        if self.planner.is_none() && !self.failed && loaded {
+            self.models = models;
+            match self.open() {
+                Ok(planner) => self.planner = planner,
+                Err(error) => {
+                    self.failed = true;
+                    let sentence = format!("Nothing is composed: {error}");
+                    self.shared.telemetry.set_status(StatusKind::Warning, sentence);
+                }
+            }
+            self.ensemble.clear();
+        }
+        let (Some(planner), Some(models)) = (&mut self.planner, &self.models) else { return };
+        if self.ensemble != ensemble
+            && let (Some(found), Ok(vocabulary)) = (Ensemble::find(&ensemble), Vocabulary::of(models.manifest()))
+        {
+            self.parts = LivePart::of(found, &vocabulary);
+            self.ensemble = ensemble;
+        }
+        planner.set(self.settings, &self.parts);
+    }
+
+    fn open(&self) -> Result<Option<Planner<Network>>, InferenceError> {
+        let Some(models) = &self.models else { return Ok(None) };
+        let Some(name) = Network::names(models).into_iter().next() else { return Ok(None) };
+        let seed = self.shared.settings.lock().seed;
+        let vocabulary = Vocabulary::of(models.manifest())?;
+        Planner::new(Network::open(models, &name, 1)?, &vocabulary, seed).map(Some)
+    }
+
+    fn hear(&mut self, told: Told) {
+        match told {
+            Told::Begin { epoch, rate } => {
+                (self.epoch, self.jumps) = (epoch, 0);
+                self.clock = SongClock::begin(rate);
+                self.pulse.forget();
+                self.outbox.clear();
+                // The audio thread has ended everything.
+                self.planner.as_mut().map(Planner::forget);
+            }
+            Told::Song { sample, beat, tempo, playing, bar } => {
+                let was_playing = self.clock.playing;
+                let was = self.clock.planner_beat(sample);
+                self.clock = SongClock { sample, beat, tempo: tempo.max(1.0), playing, ..self.clock };
+                if !playing {
+                    // The planner goes on from where it was.
+                    self.clock.here = (beat, was);
+                    self.clock.ratio = if was_playing { 1.0 } else { self.clock.ratio };
+                }
+                if let Some(planner) = &mut self.planner {
+                    planner.set_bar(bar);
+                    let ended = match (was_playing, playing) {
+                        (true, false) => planner.forget(),
+                        (false, true) => planner.jump(beat),
+                        _ => Vec::new(),
+                    };
+                    self.send(ended);
+                }
+            }
+            Told::Jump => {
+                self.jumps = self.jumps.wrapping_add(1);
+                self.outbox.clear();
+                let beat = self.clock.planner_beat(self.clock.sample);
+                if let Some(planner) = &mut self.planner {
+                    let ended = planner.jump(beat);
+                    self.send(ended);
+                }
+            }
+            Told::On { sample, part, key, velocity } => {
+                if !self.clock.playing
+                    && let Some(tempo) = self.pulse.onset(sample as f64 / self.clock.rate)
+                {
+                    self.clock.follow(sample, tempo);
+                }
+                let beat = self.clock.planner_beat(sample);
+                if let Some(planner) = &mut self.planner {
+                    planner.note_on(beat, usize::from(part), key, velocity);
+                }
+            }
+            Told::Off { sample, key } => {
+                let beat = self.clock.planner_beat(sample);
+                if let Some(planner) = &mut self.planner {
+                    planner.note_off(beat, key);
+                }
+            }
+            Told::AllOff { sample } => {
+                let beat = self.clock.planner_beat(sample);
+                if let Some(planner) = &mut self.planner {
+                    planner.all_off(beat);
+                    let ended = planner.forget();
+                    self.send(ended);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, due: impl IntoIterator<Item = Due>) {
+        let (epoch, jumps, clock) = (self.epoch, self.jumps, self.clock);
+        self.outbox.extend(due.into_iter().map(|due| Composed {
+            epoch,
+            jumps,
+            beat: clock.of_planner(due.beat),
+            part: due.part as u8,
+            key: due.key,
+            velocity: due.velocity,
+        }));
+        while let Some(composed) = self.outbox.front().copied() {
+            if self.links.composed.try_push(composed).is_err() {
+                return;
+            }
+            self.outbox.pop_front();
+        }
+    }
+
+    /// One look at the clock and all that follows from it; whether there is more to do at once.
+    fn step(&mut self) -> bool {
+        self.follow_settings();
+        // The clock first: what happened before it is then in the channel, or will be handled as late.
+        let now = self.shared.decided.get();
+        while let Ok(told) = self.links.told.try_recv() {
+            self.hear(told);
+        }
+        if now.epoch != self.epoch {
+            return false;
+        }
+        let Some(planner) = &mut self.planner else {
+            self.shared.composed.set(now);
+            return false;
+        };
+        let here = self.clock.planner_beat(now.samples);
+        let ahead = AHEAD + self.shared.max_block.load(Ordering::Relaxed) as f64 / self.clock.rate;
+        let until = self.clock.planner_beat(now.samples + (ahead * self.clock.rate) as u64);
+        planner.place(here);
+        let begun = Instant::now();
+        let mut busy = false;
+        while planner.has_work() {
+            busy = true;
+            // Nobody listens: what is late would be missing from the file.
+            if begun.elapsed() > SLICE && !self.shared.bouncing() {
+                break;
+            }
+            if let Err(error) = planner.work() {
+                self.failed = true;
+                let sentence = format!("Composing has stopped: {error}");
+                self.shared.telemetry.set_status(StatusKind::Warning, sentence);
+                break;
+            }
+        }
+        let mut due = std::mem::take(&mut self.due);
+        due.clear();
+        planner.give_way(&mut due);
+        planner.advance(here, until, &mut due);
+        let more = planner.has_work() && !self.failed;
+        self.send(due.drain(..));
+        self.due = due;
+        if self.failed {
+            let ended = self.planner.as_mut().map(Planner::forget).unwrap_or_default();
+            self.send(ended);
+            self.planner = None;
+        }
+        self.show(now.samples, busy);
+        self.shared.composed.set(now);
+        more
+    }
+
+    /// What is planned, for the editor.
+    fn show(&mut self, sample: u64, changed: bool) {
+        let clock = self.clock;
+        let seconds = |beat: f64| {
+            let beats = clock.of_planner(beat) - clock.song_beat(sample);
+            sample as f64 / clock.rate + beats * 60.0 / clock.tempo
+        };
+        let planned = self.planner.iter().flat_map(Planner::planned).map(|note| PlannedRoll {
+            begins: seconds(note.onset),
+            ends: seconds(note.end),
+            part: note.part as u8,
+            key: note.key,
+        });
+        let planned: Vec<PlannedRoll> = planned.collect();
+        if changed || self.shown || !planned.is_empty() {
+            self.shown = !planned.is_empty();
+            self.shared.telemetry.set_planned(planned);
+        }
+    }
+}
+
+impl Worker for ComposerWorker {
+    fn name(&self) -> &'static str {
+        "composer"
+    }
+
+    fn run(&mut self) {
+        while !self.shared.stopping() {
+            if self.step() {
+                continue;
+            }
+            let wait = if self.planner.is_some() && self.settings.mode != LiveMode::Off { POLL } else { IDLE_POLL };
+            let wait = if self.shared.bouncing() { wait.min(Duration::from_micros(500)) } else { wait };
+            match self.links.told.recv_timeout(wait) {
+                Ok(told) => self.hear(told),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => std::thread::park_timeout(wait),
+            }
+        }
+    }
+
+    fn recover(&mut self) {
+        self.planner = None;
+        self.settings_seen = None;
+        self.outbox.clear();
+    }
+}

@@ -109,3 +109,34 @@ fn each_of_32_instances_costs_at_most_60_megabytes_more() {
     let each = (resident() - first) / 31.0;
     assert!(each <= 60.0, "{each:.1} MB for each further instance");
 }
+
+#[test]
+fn a_performance_whose_notes_are_on_disk_is_ready_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = EngineConfig { cache_dir: Some(folder.path().into()), ..EngineConfig::default() };
+    let start = || {
+        let mut engine = Engine::start(config.clone());
+        engine.control.set_ensemble("solo");
+        engine.control.set_steps(1);
+        engine.audio.configure(48_000.0, BLOCK);
+        engine
+    };
+    let notes = || fs::read_dir(folder.path().join("notes")).into_iter().flatten().flatten().count();
+    let mut engine = start();
+    let begun = Instant::now();
+    while engine.telemetry.progress() < 1.0 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", engine.telemetry.status());
+        engine.audio.process(BLOCK);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(notes(), 1);
+    drop(engine);
+    let mut again = start();
+    let begun = Instant::now();
+    while again.telemetry.progress() < 1.0 || !again.telemetry.ready() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", again.telemetry.status());
+        again.audio.process(BLOCK);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(sounds(&mut again));
+}

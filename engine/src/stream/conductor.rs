@@ -160,6 +160,9 @@ impl Conductor {
         }
         if exact {
             self.send_changes_exactly(now.samples);
+        } else {
+            // Should the host begin to bounce now, the grid goes on from here and not from the beginning of the stream.
+            self.grid = (now.samples / grid_samples(self.stream.rate) + 1) * grid_samples(self.stream.rate);
         }
         self.flush_if_gathered(now.samples);
         if self.stream.mode == Mode::Live && load == LoadState::Ready && !exact {

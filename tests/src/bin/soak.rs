@@ -185,6 +185,8 @@ fn key_to_sound(engine: &mut Engine, block: usize) -> Vec<usize> {
         let mut heard = Vec::new();
         while heard.len() < RATE as usize / 10 {
             engine.audio.process(block);
+            // Faster than time it would be a bounce.
+            std::thread::sleep(Duration::from_secs_f64(block as f64 / f64::from(RATE)));
             heard.extend((0..block).map(|i| (0..MAX_PARTS).any(|part| engine.audio.part(part).0[i] != 0.0)));
         }
         delays.extend(heard.iter().position(|sounds| *sounds).map(|first| first.saturating_sub(offset)));

@@ -35,7 +35,9 @@ impl SynthWorker {
             steps: if plan.draft { 0 } else { self.table.steps },
             rate: self.table.rate,
         };
-        let known = NOTES.lock().get(&key).and_then(Weak::upgrade).or_else(|| self.cached_note(key, plan.draft));
+        let known = NOTES.lock().get(&key).and_then(Weak::upgrade);
+        // Not while the notes are locked: what is found on disk is put among them.
+        let known = known.or_else(|| self.cached_note(key, plan.draft));
         let note = match known {
             Some(note) => Some(note),
             None => match self.make_note(key) {
@@ -156,7 +158,9 @@ struct Making(NoteKey);
 impl Making {
     fn begin(key: NoteKey) -> Option<Self> {
         // Without models, in tests, nothing is shared.
-        (key.models == 0 || MAKING.lock().insert(key)).then_some(Self(key))
+        let begins = key.models == 0 || MAKING.lock().insert(key);
+        // Made only if it begins: dropped, it would take away the other instance's mark.
+        begins.then(|| Self(key))
     }
 }
 

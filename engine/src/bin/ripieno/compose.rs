@@ -64,7 +64,8 @@ pub struct Continue {
     choices: Choices,
 }
 
-fn temperature(text: &str) -> Result<f32, String> {
+/// Parses a temperature.
+pub fn temperature(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_| "it is no number".to_owned())?;
     if (0.0..=10.0).contains(&value) { Ok(value) } else { Err("it is a number from 0 to 10".into()) }
 }

@@ -38,6 +38,9 @@ pub struct Arguments {
     /// The same seed gives the same songs.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Below 1 the likely becomes likelier, above 1 less likely.
+    #[arg(long, default_value_t = 1.0, value_parser = crate::compose::temperature)]
+    temperature: f32,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -99,6 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut network = composer.network;
     for i in 0..arguments.n as usize {
         let mut song = Composition::new(network, &vocabulary, arguments.seed.wrapping_add(i as u64))?;
+        song.set_temperature(arguments.temperature);
         let given = &songs[i % songs.len()];
         compose(&mut song, arguments.mode, given, &mut composed, &vocabulary)?;
         network = song.into_network();

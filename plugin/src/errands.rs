@@ -15,6 +15,9 @@ pub struct Done(Sender<()>);
 
 /// Longer than any errand takes. One that waits for us, as a host may that restarts us, is not waited for in turn.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// While the last errand ends, the framework's thread still holds the instance; if it were the last to do so, it would
+/// have to wait for itself. Letting go takes it no time that could be measured.
+const LETTING_GO: Duration = Duration::from_millis(20);
 
 /// What does our errands.
 pub fn runner<P: Plugin<BackgroundTask = Done>>() -> TaskExecutor<P> {
@@ -28,5 +31,7 @@ pub fn runner<P: Plugin<BackgroundTask = Done>>() -> TaskExecutor<P> {
 pub fn finish<P: Plugin<BackgroundTask = Done>>(executor: &AsyncExecutor<P>) {
     let (sender, receiver) = channel();
     executor.execute_background(Done(sender));
-    let _ = receiver.recv_timeout(PATIENCE);
+    if receiver.recv_timeout(PATIENCE).is_ok() {
+        std::thread::sleep(LETTING_GO);
+    }
 }

@@ -328,7 +328,8 @@ impl<const MULTI: bool, const CONTROLLERS: bool> Plugin for Instrument<MULTI, CO
     }
 
     fn deactivate(&mut self) {
-        if let Some(executor) = &self.executor {
+        // In CLAP the host itself runs such errands.
+        if let Some(executor) = self.executor.as_ref().filter(|_| !CONTROLLERS) {
             errands::finish(executor);
         }
     }

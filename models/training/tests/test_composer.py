@@ -3,10 +3,10 @@
 import json
 
 import numpy as np
-import onnx
 import pytest
 
 torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
 
 from ripieno_training.composer import exporting, fixtures  # noqa: E402
 from ripieno_training.composer import vocabulary as v  # noqa: E402

@@ -10,7 +10,9 @@ NEEDS = {
     "tests/test_arranger_context.py": ("torch",),
     "tests/test_arranger_data.py": ("torch", "symusic"),
     "tests/test_features.py": ("torch",),
+    "tests/test_vocabulary_offered.py": ("onnx", "torch"),
     "tests/test_networks.py": ("torch", "onnx"),
+    "tests/test_performances.py": ("pyroomacoustics", "soxr", "symusic"),
     "tests/test_render.py": ("pyroomacoustics", "soxr", "symusic"),
 }
 

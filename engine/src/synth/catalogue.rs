@@ -6,13 +6,24 @@ use serde::Deserialize;
 
 use super::SynthError;
 
-/// Every performance and instrument, in the order of the networks' embeddings.
+/// Every performance and instrument that the models know, in the order of their embeddings. The number of performances
+/// is the index of the null performance.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Catalogue {
     #[serde(rename = "instrument")]
     instruments: Vec<Instrument>,
     #[serde(rename = "performance")]
     performances: Vec<Performance>,
+    /// `None`: the models know all.
+    trained: Option<Trained>,
+}
+
+/// How many of the file's entries, from index 0 on, the models were trained with. What is still to be trained would sound
+/// of nothing, or of the null performance.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Trained {
+    performances: usize,
+    instruments: usize,
 }
 
 /// One instrument.
@@ -60,7 +71,7 @@ impl Catalogue {
         Self::parse(&text)
     }
 
-    /// Parses a catalogue's text and checks that indices are dense and players exist.
+    /// Parses a catalogue's text, keeps what the models know, and checks that indices are dense and players exist.
     pub fn parse(text: &str) -> Result<Self, SynthError> {
         let bad = |reason: String| SynthError::Catalogue { reason };
         let mut catalogue: Self =
@@ -71,6 +82,17 @@ impl Catalogue {
             && catalogue.performances.iter().enumerate().all(|(i, performance)| i == performance.index);
         if !dense {
             return Err(bad("the indices are not 0, 1, 2, ...".into()));
+        }
+        if let Some(trained) = catalogue.trained {
+            let written = (catalogue.performances.len(), catalogue.instruments.len());
+            if trained.performances == 0 || trained.performances > written.0 || trained.instruments > written.1 {
+                return Err(bad(format!(
+                    "the models know {} performances and {} instruments, and {} and {} are written",
+                    trained.performances, trained.instruments, written.0, written.1
+                )));
+            }
+            catalogue.performances.truncate(trained.performances);
+            catalogue.instruments.truncate(trained.instruments);
         }
         for performance in &catalogue.performances {
             if performance.players.is_empty() {
@@ -130,6 +152,30 @@ mod tests {
         let guitar = catalogue.find("guitar-room").unwrap();
         let seats: Vec<_> = (0..4).map(|part| id(catalogue.player_for(guitar, 99, part, 4))).collect();
         assert_eq!(seats, ["guitar", "guitar", "pizz-bass", "pizz-bass"]);
+    }
+
+    /// The repository's performances of which the models know so many.
+    fn trained(performances: usize, instruments: usize) -> Result<Catalogue, SynthError> {
+        let mut cards: toml::Table = toml::from_str(TEXT).unwrap();
+        let counts = [("performances", performances), ("instruments", instruments)];
+        let counts = counts.map(|(name, count)| (name.to_owned(), toml::Value::Integer(count as i64)));
+        cards.insert("trained".into(), toml::Value::Table(toml::Table::from_iter(counts)));
+        Catalogue::parse(&cards.to_string())
+    }
+
+    #[test]
+    fn only_what_the_models_know_is_offered() {
+        let few = trained(3, 5).unwrap();
+        let ids: Vec<&str> = few.performances().iter().map(|performance| performance.id.as_str()).collect();
+        assert_eq!(ids, ["concert-grand", "upright-parlour", "string-quartet-hall"]);
+        assert_eq!(few.instruments().len(), 5);
+        assert_eq!(few.find("orchestra-hall"), None);
+        let all: toml::Table = toml::from_str(TEXT).unwrap();
+        let written = |kind: &str| all[kind].as_array().unwrap().len();
+        let every = trained(written("performance"), written("instrument")).unwrap();
+        assert!(every.find("orchestra-hall").is_some());
+        assert!(trained(written("performance") + 1, written("instrument")).is_err());
+        assert!(trained(3, 4).unwrap_err().to_string().contains("contrabass"), "a player the models do not know");
     }
 
     #[test]

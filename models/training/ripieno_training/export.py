@@ -15,7 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from . import features as ft
-from .manifest import MANIFEST, read, write_model_entry, write_synth
+from .dataset import catalogue
+from .manifest import MANIFEST, read, write_model_entry, write_synth, write_trained
 from .networks import MEL
 from .train import load_bounded, load_network
 
@@ -152,6 +153,9 @@ def main() -> None:
             # Until `evaluate_synth` has measured which setting is nearest to recordings, the prior sounds alone.
             undecided = {"default_steps": 0, "default_guidance_notes": 1.0, "default_guidance_performance": 1.0}
             write_synth({**undecided, **kept, "residual_std": deviation}, manifest)
+        if hasattr(model, "players"):
+            # Embeddings of all that performances.toml has, or the weights would not have fitted.
+            write_trained(*(len(ids) for ids in catalogue()), arguments.out / "synth" / "performances.toml")
         print(name, figures)
 
 

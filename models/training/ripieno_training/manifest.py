@@ -1,6 +1,7 @@
 """Writes models into `models/manifest.toml`, the one place that says what each file is."""
 
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import tomli_w
 from .features import MODELS
 
 MANIFEST = MODELS / "manifest.toml"
+PERFORMANCES = MODELS / "synth" / "performances.toml"
 
 
 def read(path: Path = MANIFEST) -> dict[str, Any]:
@@ -51,6 +53,20 @@ def write_model_entry(
     models = [model for model in manifest.get("model", []) if model["name"] != name]
     manifest["model"] = sorted([*models, entry], key=lambda model: model["name"])
     path.write_text(tomli_w.dumps(manifest))
+
+
+def write_trained(performances: int, instruments: int, path: Path = PERFORMANCES) -> None:
+    """Says in performances.toml how many of its entries the exported models know: only these are offered.
+
+    A models folder without the file gets a copy.
+    """
+    if not path.exists():
+        path.write_text(PERFORMANCES.read_text())
+    counts = f"[trained]\nperformances = {performances}\ninstruments = {instruments}\n"
+    text, found = re.subn(r"\[trained\]\nperformances = \d+\ninstruments = \d+\n", counts, path.read_text())
+    if found != 1:
+        raise ValueError(f"{path} has no table [trained] of performances and instruments")
+    path.write_text(text)
 
 
 def write_figures(name: str, figures: dict[str, Any], path: Path = MANIFEST) -> None:

@@ -28,6 +28,11 @@ PLAYED = [
     ("brass-hall", "trumpet"),
     ("organ-maeshowe", "organ"),
     ("guitar-room", "guitar"),
+    ("harpsichord-salon", "harpsichord"),
+    ("string-orchestra-church", "violin"),
+    ("jazz-club", "electric-piano"),
+    ("mallets-hall", "marimba"),
+    ("orchestra-stage", "horn"),
 ]
 
 
@@ -184,7 +189,7 @@ def test_a_room_leaves_the_direct_sound_where_it_is(tmp_path):
     click = np.zeros((2, SAMPLE_RATE), np.float32)
     click[:, 1000] = 1.0
     position = (0.5, 1.5)
-    heard = room.place(click, room.reflections(tmp_path, position), position)
+    heard = room.place([click], room.reflections(tmp_path, position), position, [0.0])
     assert np.abs(heard[:, :1000]).max() < 1e-6
     assert (np.abs(heard).argmax(1) == 1000).all()
     assert np.abs(heard[:, 1500:]).max() > 0

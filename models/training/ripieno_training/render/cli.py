@@ -1,6 +1,7 @@
 """Commands of the data renderer.
 
     python -m ripieno_training.render --out DIR --minutes-per-pair 7 --split train
+    python -m ripieno_training.render --out DIR --minutes-per-pair 3 0.8 0.8 --split train valid test
     python -m ripieno_training.render piece --midi parts.mid --performance string-quartet-hall -o out.wav
 
 The sample pack and the unpacked symbolic sets are named by --audio-root and --symbolic-root, or by the
@@ -8,6 +9,7 @@ environment variables RIPIENO_AUDIO_ROOT and RIPIENO_SYMBOLIC_ROOT.
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -44,17 +46,19 @@ def _render_pair(job: Job) -> tuple[str, float, float]:
     options = job.options
     performance, player = pairs()[job.pair]
     stage = Stage(options.audio_root, [*options.soundfonts, *SOUNDFONT_FOLDERS])
-    corpus = Corpus(options.symbolic_root, options.splits, options.split)
-    folder = options.out / options.split / performance.id
-    started, made, total, number = time.monotonic(), 0.0, 0.0, 0
-    while total < 60 * options.minutes_per_pair:
-        path = folder / f"{player.instrument.id}-{number:04d}.npz"
-        if not path.exists():
-            clip = stage.clip(performance, player, corpus, options.split, options.seed, number)
-            clip.save(path)
-            made += clip.audio.shape[1] / SAMPLE_RATE
-        total += _length_s(path)
-        number += 1
+    started, made = time.monotonic(), 0.0
+    for split, minutes in zip(options.split, options.minutes_per_pair, strict=True):
+        corpus = Corpus(options.symbolic_root, options.splits, split)
+        folder = options.out / split / performance.id
+        total, number = 0.0, 0
+        while total < 60 * minutes:
+            path = folder / f"{player.instrument.id}-{number:04d}.npz"
+            if not path.exists():
+                clip = stage.clip(performance, player, corpus, split, options.seed, number)
+                clip.save(path)
+                made += clip.audio.shape[1] / SAMPLE_RATE
+            total += _length_s(path)
+            number += 1
     return f"{performance.id}/{player.instrument.id}", made, time.monotonic() - started
 
 
@@ -62,8 +66,15 @@ def render_clips(options: argparse.Namespace) -> None:
     jobs = [Job(pair, options) for pair in range(len(pairs()))]
     jobs = [job for job in jobs if options.only is None or pairs()[job.pair][0].id in options.only]
     seconds, cost = 0.0, 0.0
-    with multiprocessing.get_context("spawn").Pool(options.processes, maxtasksperchild=1) as pool:
-        bar = tqdm(pool.imap_unordered(_render_pair, jobs), total=len(jobs), unit="pair", smoothing=0)
+    with contextlib.ExitStack() as cleanup:
+        rendered = map(_render_pair, jobs)
+        if options.processes > 1:
+            # A process a pair: opened instruments hold a few hundred MB each.
+            pool = cleanup.enter_context(
+                multiprocessing.get_context("spawn").Pool(options.processes, maxtasksperchild=1)
+            )
+            rendered = pool.imap_unordered(_render_pair, jobs)
+        bar = tqdm(rendered, total=len(jobs), unit="pair", smoothing=0)
         for name, made, took in bar:
             seconds, cost = seconds + made, cost + took
             bar.set_postfix_str(f"{name}, {seconds / 60:.1f} min made, {seconds / max(cost, 1e-9):.0f} x real time")
@@ -129,10 +140,10 @@ def parser() -> argparse.ArgumentParser:
     clips.add_argument("--symbolic-root", type=Path, default=symbolic, help="the unpacked score sets")
     clips.add_argument("--splits", type=Path, help="default: splits.csv in the symbolic root")
     clips.add_argument("--out", type=Path, required=True)
-    clips.add_argument("--minutes-per-pair", type=float, default=7.0)
-    clips.add_argument("--split", choices=SPLITS, default="train")
+    clips.add_argument("--minutes-per-pair", type=float, nargs="+", default=[7.0], help="of every split, or of each")
+    clips.add_argument("--split", choices=SPLITS, nargs="+", default=["train"])
     clips.add_argument("--processes", type=int, default=2)
-    clips.add_argument("--only", action="append", choices=list(performances()), help="only this performance")
+    clips.add_argument("--only", nargs="+", action="extend", choices=list(performances()), help="these performances")
     clips.set_defaults(run=render_clips)
     return clips
 
@@ -145,5 +156,9 @@ def main() -> None:
     if options.run is render_clips:
         if options.symbolic_root is None:
             command.error("name the score sets: --symbolic-root or RIPIENO_SYMBOLIC_ROOT")
+        if len(options.minutes_per_pair) == 1:
+            options.minutes_per_pair *= len(options.split)
+        if len(options.minutes_per_pair) != len(options.split):
+            command.error("give --minutes-per-pair once, or once for each --split")
         options.splits = options.splits or options.symbolic_root / "splits.csv"
     options.run(options)

@@ -26,10 +26,14 @@ class Instrument:
 class Player:
     instrument: Instrument
     source: str
-    """"pack:NAME" or "soundfont:NAME"."""
+    """"pack:NAME", "soundfont:NAME" (bank 0, the instrument's program) or "soundfont:NAME:BANK:PROGRAM"."""
     place: tuple[float, float]
     """Metres right of the centre, metres behind the microphones."""
     gain: float
+    desks: int = 1
+    """How many play the part together."""
+    drive: float = 0.0
+    """Gain before an amplifier's clipping; 0 is without an amplifier."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ def performances() -> dict[str, Performance]:
         for name in entry["players"]:
             player = recipe["player"][name]
             place = (float(player["place"][0]), float(player["place"][1]))
-            players.append(Player(instruments[name], player["source"], place, float(player["gain"])))
+            more = {key: player[key] for key in ("desks", "drive") if key in player}
+            players.append(Player(instruments[name], player["source"], place, float(player["gain"]), **more))
         result[entry["id"]] = Performance(
             entry["index"], entry["id"], Room(**room), Habits(**recipe["habits"]), tuple(players)
         )

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .amplifier import amplified
+from .ensemble import section
 from .habits import limit_voices, perform
 from .patterns import pattern
 from .recipes import Performance, Player
@@ -74,8 +76,10 @@ class Stage:
                 self._opened[key] = SampledInstrument(self.audio_root, name)
             else:
                 sound = player.instrument
+                name, *preset = name.split(":")
+                bank, program = map(int, preset) if preset else (0, sound.program)
                 font = find_soundfont(name, self.soundfonts)
-                self._opened[key] = SoundFontInstrument(font, sound.program, sound.lo, sound.hi)
+                self._opened[key] = SoundFontInstrument(font, program, sound.lo, sound.hi, bank)
         return self._opened[key]
 
     def close(self) -> None:
@@ -90,10 +94,16 @@ class Stage:
         frames = round(seconds * SAMPLE_RATE)
         if len(notes) == 0:
             return np.zeros((2, frames), np.float32)
-        dry = self.instrument(player).render(notes, frames)
+        desks = section(player.desks)
+        instrument = self.instrument(player)
+        dry = [instrument.render(desk.notes(notes), frames, desk.touch) for desk in desks]
+        if player.drive:
+            dry = [amplified(desk, player.drive) for desk in dry]
         room = performance.room
-        wet = room.place(dry, room.reflections(self.audio_root, player.place), player.place)
-        return np.float32(player.gain) * wet
+        reflections = room.reflections(self.audio_root, player.place)
+        wet = room.place(dry, reflections, player.place, [desk.right for desk in desks])
+        # Desks that differ add up in power.
+        return np.float32(player.gain / np.sqrt(player.desks)) * wet
 
     def clip(
         self, performance: Performance, player: Player, corpus: Corpus, split: str, seed: int, number: int

@@ -39,6 +39,11 @@ class Room:
     """Seconds at mid frequencies; a simulated room."""
     measured: str | None = None
     """Impulse response, relative to the sample pack; a measured room."""
+    near: float = 0.0
+    """Metres from the microphones at which `wet` holds; farther players are wetter in proportion. 0: `wet` everywhere.
+
+    The direct sound falls with the distance and the reverberation does not; players are levelled by their gains.
+    """
 
     def reflections(self, audio_root: Path, position: tuple[float, float]) -> np.ndarray:
         """Impulse response of the reflections, float32 [2, n] of unit energy; sample 0 is the direct sound.
@@ -50,17 +55,29 @@ class Room:
             return _measured(Path(audio_root) / self.measured)
         return _simulated(self.size, self.rt60, position)
 
-    def place(self, dry: np.ndarray, reflections: np.ndarray, position: tuple[float, float]) -> np.ndarray:
-        """Sound of a player at `position` in the room: float32 [2, frames] from `dry` [2, frames].
+    def wetness(self, position: tuple[float, float]) -> float:
+        """Level of the reflections over the direct sound of a player at `position`."""
+        return self.wet * float(np.hypot(*position)) / self.near if self.near else self.wet
 
-        The direct sound keeps the instrument's own stereo image, moved by balance; the room hears its middle.
+    def place(
+        self, dry: list[np.ndarray], reflections: np.ndarray, position: tuple[float, float], right: list[float]
+    ) -> np.ndarray:
+        """Sound of a section at `position`: float32 [2, frames] from `dry` [2, frames] of each desk.
+
+        `right` says how far to the right of the section's middle each desk sits. The direct sound keeps the
+        instrument's own stereo image, moved by balance; the room hears the middle of all desks, at one place.
         """
-        frames = dry.shape[1]
-        pan = np.clip(np.arctan2(position[0], position[1]) / (np.pi / 2), -1.0, 1.0)
-        balance = np.sqrt(2.0) * np.array([np.cos((pan + 1) * np.pi / 4), np.sin((pan + 1) * np.pi / 4)])
-        middle = dry.mean(0)
+        frames = dry[0].shape[1]
+        direct = sum(_balance(position[0] + aside, position[1]) * desk for desk, aside in zip(dry, right, strict=True))
+        middle = sum(desk.mean(0) for desk in dry)
         reflected = np.stack([oaconvolve(middle, channel)[:frames] for channel in reflections])
-        return (balance[:, None] * dry + self.wet * reflected).astype(np.float32)
+        return (direct + self.wetness(position) * reflected).astype(np.float32)
+
+
+def _balance(right: float, behind: float) -> np.ndarray:
+    """Gains [2, 1] of left and right for a place."""
+    pan = np.clip(np.arctan2(right, behind) / (np.pi / 2), -1.0, 1.0)
+    return np.sqrt(2.0) * np.array([[np.cos((pan + 1) * np.pi / 4)], [np.sin((pan + 1) * np.pi / 4)]])
 
 
 def _unit_energy(response: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ import numba
 import numpy as np
 import soundfile
 
+from .ensemble import PLAIN, Touch
+
 SAMPLE_RATE = 48_000
 """Hz, of everything this package writes."""
 
@@ -197,15 +199,16 @@ class SampledInstrument:
             self._levels[pitch] = float(np.clip(NOTE_RMS / max(level, 1e-9), 0.2, 5.0))
         return self._levels[pitch]
 
-    def render(self, notes: np.ndarray, frames: int) -> np.ndarray:
+    def render(self, notes: np.ndarray, frames: int, touch: Touch = PLAIN) -> np.ndarray:
         """Dry audio, float32 [2, frames], of `notes` [n, 4] (onset s, end s, pitch, velocity)."""
         out = np.zeros((2, frames), np.float32)
         # Five time constants of the release: the tail ends below -90 dB.
         tail = self.release_s / 4.6
         decay = float(np.exp(-1.0 / (tail * SAMPLE_RATE)))
         for onset, end, pitch, velocity in notes:
-            region = self.region(int(pitch), int(velocity))
-            ratio = 2.0 ** ((pitch - region.root) / 12) * region.rate / SAMPLE_RATE
+            key = int(pitch) + touch.neighbour
+            region = self.region(key, int(velocity))
+            ratio = 2.0 ** ((pitch + touch.cents / 100 - region.root) / 12) * region.rate / SAMPLE_RATE
             held = max(1, round((end - onset) * SAMPLE_RATE))
             count = held + int(10 * tail * SAMPLE_RATE)
             samples = region.unrolled(region.start + int(count * ratio) + TAPS + 1)
@@ -220,6 +223,6 @@ class SampledInstrument:
                 FADE_IN_S * SAMPLE_RATE,
                 held,
                 decay,
-                self._velocity_gain(region, velocity) * self._levelling(int(pitch)),
+                self._velocity_gain(region, velocity) * self._levelling(key),
             )
         return out

@@ -14,11 +14,14 @@ from pathlib import Path
 import mido
 import numpy as np
 
+from .ensemble import PLAIN, Touch
 from .sampler import NOTE_RMS, SAMPLE_RATE, attack_start, shape_edges
 
 TICKS_PER_SECOND = 4000
 TAIL_S = 0.5
 LONGEST_RELEASE_S = 1.5
+BEND_RANGE = 6
+"""Semitones of a full pitch bend, as we set it."""
 BATCH = 100
 """Notes per call of fluidsynth: bounds memory to about 100 MB."""
 
@@ -40,28 +43,31 @@ def find_soundfont(name: str, folders: list[Path]) -> Path:
 
 
 class SoundFontInstrument:
-    """One preset (bank 0) of a SoundFont. `lo` and `hi` are the keys measured, both included."""
+    """One preset of a SoundFont. `lo` and `hi` are the keys measured, both included."""
 
-    def __init__(self, soundfont: Path, program: int, lo: int, hi: int):
+    def __init__(self, soundfont: Path, program: int, lo: int, hi: int, bank: int = 0):
         self.soundfont = soundfont
         self.program = program
+        self.bank = bank
         self.keys = np.arange(lo, hi + 1)
 
-    def render(self, notes: np.ndarray, frames: int) -> np.ndarray:
+    def render(self, notes: np.ndarray, frames: int, touch: Touch = PLAIN) -> np.ndarray:
         """Dry audio, float32 [2, frames], of `notes` [n, 4] (onset s, end s, pitch, velocity)."""
         out = np.zeros((2, frames), np.float32)
+        notes = notes + np.array([0.0, 0.0, touch.neighbour, 0.0])
+        cents = touch.cents - 100 * touch.neighbour
         for first in range(0, len(notes), BATCH):
-            self._add(out, notes[first : first + BATCH])
+            self._add(out, notes[first : first + BATCH], cents)
         return out
 
-    def _add(self, out: np.ndarray, notes: np.ndarray) -> None:
+    def _add(self, out: np.ndarray, notes: np.ndarray, cents: float) -> None:
         leads, release, gain = self._measured
         lead = leads[np.clip(notes[:, 2].astype(int) - self.keys[0], 0, len(leads) - 1)]
         # One note after the other, each with room for its release; held longer by what the cut takes away.
         length = notes[:, 1] - notes[:, 0] + lead
         slots = np.cumsum(np.append(0.0, length + release + 0.05))
         spread = np.stack([slots[:-1], slots[:-1] + length, notes[:, 2], notes[:, 3]], 1)
-        audio = self._play(spread, int(slots[-1] * SAMPLE_RATE))
+        audio = self._play(spread, int(slots[-1] * SAMPLE_RATE), cents)
         for index, onset in enumerate(notes[:, 0]):
             sound = audio[:, int(slots[index] * SAMPLE_RATE) : int(slots[index + 1] * SAMPLE_RATE)]
             sound = sound[:, attack_start(sound, SAMPLE_RATE) :] * gain
@@ -93,8 +99,8 @@ class SoundFontInstrument:
         release = min(LONGEST_RELEASE_S, float(np.max(releases)) + 0.05)
         return np.array(leads), release, np.float32(NOTE_RMS / level)
 
-    def _play(self, notes: np.ndarray, frames: int) -> np.ndarray:
-        """float32 [2, frames] as fluidsynth plays it."""
+    def _play(self, notes: np.ndarray, frames: int, cents: float = 0.0) -> np.ndarray:
+        """float32 [2, frames] as fluidsynth plays it, all of it `cents` higher."""
         events = []
         for onset, end, pitch, velocity in notes:
             begin = max(0, round(onset * TICKS_PER_SECOND))
@@ -104,7 +110,14 @@ class SoundFontInstrument:
             events.append((stop, 0, int(pitch), 0))
         last = round((frames / SAMPLE_RATE + TAIL_S) * TICKS_PER_SECOND)
         track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=1_000_000)])
+        if self.bank:
+            track.append(mido.Message("control_change", control=0, value=self.bank))
         track.append(mido.Message("program_change", program=self.program))
+        if cents:
+            # Registered parameter 0 is the bend's range.
+            for control, value in ((101, 0), (100, 0), (6, BEND_RANGE)):
+                track.append(mido.Message("control_change", control=control, value=value))
+            track.append(mido.Message("pitchwheel", pitch=round(8192 * cents / (100 * BEND_RANGE))))
         now = 0
         for tick, kind, pitch, velocity in sorted(events):
             name = "note_on" if kind else "note_off"

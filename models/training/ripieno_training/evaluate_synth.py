@@ -39,11 +39,14 @@ class Setting:
     """of the notes and of the performance"""
     share: float = 1.0
     """of the sampled residual that is added to the prior"""
+    performance: bool = True
+    """whether the networks are told the performance, or that it is unknown"""
 
     def __str__(self) -> str:
+        unknown = "" if self.performance else ", performance unknown"
         if self.kind != "diffusion":
-            return self.kind
-        return f"diffusion, {self.steps} steps, guidance {self.guidance:g}, share {self.share:g}"
+            return self.kind + unknown
+        return f"diffusion, {self.steps} steps, guidance {self.guidance:g}, share {self.share:g}{unknown}"
 
 
 CEILING, PRIOR = Setting("ceiling"), Setting("prior")
@@ -81,7 +84,7 @@ class Chain:
         if setting.kind == "ceiling":
             return torch.from_numpy(clip.mel[None, :frames].astype(np.float32))
         roll = torch.from_numpy(clip.roll[None, :frames].astype(np.float32))
-        who = torch.tensor([clip.instrument]), torch.tensor([clip.performance])
+        who = torch.tensor([clip.instrument]), torch.tensor([clip.performance if setting.performance else self.null])
         prior = self.prior(roll, *who, torch.ones(1))
         if setting.kind == "prior":
             return prior

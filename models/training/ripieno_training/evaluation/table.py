@@ -1,0 +1,80 @@
+"""Writes the section "Evaluation" of models/synth/README.md from the results beside it."""
+
+import json
+import re
+from pathlib import Path
+
+from ..features import MODELS
+
+RESULTS = MODELS / "synth" / "results"
+README = MODELS / "synth" / "README.md"
+BEGIN, END = "<!-- evaluation: made by `python -m ripieno_training.evaluation table` -->", "<!-- evaluation ends -->"
+COLUMNS = {
+    "all_fad": ("All-FAD", "{:.1f}"),
+    "group_fad": ("Group-FAD", "{:.1f}"),
+    "top1": ("top-1", "{:.0%}"),
+    "top3": ("top-3", "{:.0%}"),
+    "note_f1": ("note F1", "{:.3f}"),
+    "f1_of_true": ("of the true", "{:.0%}"),
+    "stft_distance": ("MR-STFT", "{:.3f}"),
+    "loudness_distance": ("loudness, LU", "{:.2f}"),
+}
+PUBLISHED = """| published (Maman et al. 2024) | All-FAD, VGGish | Group-FAD, VGGish | top-1 / top-3 | note F1 |
+|---|---|---|---|---|
+| T5 without, with performance | 3.9, 3.5 | 5.8, 5.5 | 36 / 60, 68 / 90 | 62, 63 |
+| U-Net without, with performance | 3.4, 3.9 | 7.1, 5.1 | 14 / 30, 56 / 73 | 63, 62 |"""
+NOTES = """\
+Parts of held-out pieces are given to the players of random performances; the true rendering is theirs by
+`ripieno_training.render`. FAD is of musicnn embeddings of RMS-normalised audio: its values compare within one
+table, not with the published ones, whose embeddings are others. All-FAD is the distance to training works by all
+performances, Group-FAD to those by the performance that was asked for, an excerpt's nearest group is its class.
+Note F1 is basic-pitch's, whose own ceiling is its F1 on the true rendering. MR-STFT and loudness curve are
+distances to the true rendering, at its level. FluidR3 plays the same notes; some performances were recorded from
+it, so it is nearer to these than any other General MIDI synthesizer would be. Note+instrument F1 is not measured:
+it needs a transcriber that knows instruments."""
+
+
+def rows(result: dict) -> str:
+    """One result as a Markdown table."""
+    systems = result["systems"]
+    true = systems["true rendering"].get("note_f1")
+    shown = []
+    for name, figures in systems.items():
+        if true and "note_f1" in figures:
+            figures = {**figures, "f1_of_true": figures["note_f1"] / true}
+        shown.append((name, figures))
+    columns = {key: how for key, how in COLUMNS.items() if any(key in figures for _, figures in shown)}
+    lines = [
+        "| system | " + " | ".join(title for title, _ in columns.values()) + " |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for name, figures in shown:
+        cells = [how.format(figures[key]) if key in figures else "" for key, (_, how) in columns.items()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def section(results: list[dict]) -> str:
+    """The whole section."""
+    parts = [BEGIN, "", "## Evaluation", "", NOTES]
+    for result in results:
+        about = (
+            f"**{result['name']}**: {result['excerpts']} excerpts of {result['seconds']:g} s, {result['works']} works "
+            f"of the test split by {result['each']} random performances each, out of {result['performances']}."
+        )
+        parts += ["", about]
+        if result.get("picture"):
+            parts += ["", f"![Map of the performances](pictures/{result['picture']})"]
+        parts += ["", rows(result)]
+    return "\n".join([*parts, "", PUBLISHED, "", END])
+
+
+def write(results: Path = RESULTS, readme: Path = README) -> None:
+    """Replaces the section in the README, or puts it before the section "Speed"."""
+    found = [json.loads(file.read_text()) for file in sorted(results.glob("evaluation-*.json"))]
+    text, made = readme.read_text(), section(found)
+    if BEGIN in text:
+        text = re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: made, text, flags=re.DOTALL)
+    else:
+        text = text.replace("## Speed", made + "\n\n## Speed", 1)
+    readme.write_text(text)

@@ -1,0 +1,114 @@
+"""The evaluation's measures, against values that are known otherwise."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ripieno_training.evaluation import table
+from ripieno_training.evaluation.excerpts import excerpts, played
+from ripieno_training.evaluation.groups import Gaussian, _root, ranking
+from ripieno_training.evaluation.measures import levelled, loudness_curve, loudness_distance
+from ripieno_training.evaluation.summary import Heard, figures
+from ripieno_training.features import SAMPLE_RATE
+from ripieno_training.listening import frechet
+from ripieno_training.render.recipes import performances
+
+TIME = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
+
+
+def test_loudness_is_that_of_the_standard():
+    # ITU-R BS.1770-4: a full-scale sine of 997 Hz in one channel is -3.01 LKFS.
+    sine = np.sin(2 * np.pi * 997 * TIME)
+    one = loudness_curve(np.stack([sine, np.zeros_like(sine)]))[5:]
+    np.testing.assert_allclose(one, -3.01, atol=0.02)
+    assert loudness_curve(np.zeros((2, SAMPLE_RATE))).max() == -70.0
+
+
+def test_loudness_distance_hears_the_curve_and_not_the_level():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.05, (2, len(TIME)))
+    true = noise * (1 + 0.8 * np.sin(2 * np.pi * 0.7 * TIME))
+    same, level = loudness_distance(0.5 * true, true)
+    assert same < 1e-6 and level == pytest.approx(-6.02, abs=0.01)
+    assert loudness_distance(noise, true)[0] > 2.0
+    assert np.sqrt((levelled(0.1 * noise, true) ** 2).mean()) == pytest.approx(np.sqrt((true**2).mean()))
+
+
+def test_the_distance_to_a_group_has_the_published_value():
+    covariances = [np.array([[2, 0.5], [0.5, 1]]), np.array([[1, 0.2], [0.2, 3]])]
+    a, b = (Gaussian(np.array(m, float), c, _root(c)) for m, c in zip(([0, 0], [1, 2]), covariances, strict=True))
+    assert a.distance(b) == pytest.approx(5.754386284536507, rel=1e-9)
+    assert b.distance(a) == pytest.approx(5.754386284536507, rel=1e-9)
+
+
+def test_the_distance_to_a_group_is_the_frechet_distance():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(0, 1, (40, 12)), rng.normal(0.3, 1.4, (9, 12))
+    assert Gaussian.of(a).distance(Gaussian.of(b)) == pytest.approx(frechet(a, b), rel=1e-5)
+
+
+def cloud(rng, centre: int, count: int) -> np.ndarray:
+    return rng.normal(0, 0.5, (count, 6)) + 2.0 * np.eye(6)[centre]
+
+
+def test_figures_tell_the_right_performance_from_a_wrong_one():
+    rng = np.random.default_rng(2)
+    groups = {name: cloud(rng, i, 60) for i, name in enumerate("abcdef")}
+    assert ranking(cloud(rng, 2, 12), {n: Gaussian.of(g) for n, g in groups.items()})[0] == "c"
+    right = [Heard(name, cloud(rng, i, 12), {"note_f1": 0.5}) for i, name in enumerate("abcdef")]
+    wrong = [Heard(name, cloud(rng, (i + 1) % 6, 12)) for i, name in enumerate("abcdef")]
+    good, bad = figures(right, groups), figures(wrong, groups)
+    assert good["top1"] == 1.0 and bad["top1"] == 0.0
+    assert good["group_fad"] < 0.5 * bad["group_fad"]
+    # Asked for or not, the same sounds are as near to all audio.
+    assert good["all_fad"] == pytest.approx(bad["all_fad"], rel=0.5)
+    assert good["note_f1"] == 0.5 and "note_f1" not in bad
+
+
+def test_the_table_replaces_its_section_and_nothing_else(tmp_path):
+    readme, results = tmp_path / "README.md", tmp_path / "results"
+    readme.write_text("# Synthesizer\n\nText.\n\n## Speed\n\nFast.\n")
+    results.mkdir()
+    result = {
+        "name": "tiny", "excerpts": 6, "seconds": 12.0, "works": 2, "each": 3, "performances": 10, "picture": "p.png",
+        "systems": {
+            "true rendering": {"group_fad": 4.0, "top1": 1.0, "note_f1": 0.6},
+            "prior": {"group_fad": 9.0, "top1": 0.5, "note_f1": 0.3},
+        },
+    }  # fmt: skip
+    (results / "evaluation-tiny.json").write_text(json.dumps(result))
+    table.write(results, readme)
+    once = readme.read_text()
+    assert "| prior | 9.0 | 50% | 0.300 | 50% |" in once
+    assert once.startswith("# Synthesizer\n\nText.\n") and once.endswith("## Speed\n\nFast.\n")
+    table.write(results, readme)
+    assert readme.read_text() == once
+    (results / "evaluation-tiny.json").write_text(json.dumps({**result, "name": "base"}))
+    table.write(results, readme)
+    assert "**base**" in readme.read_text() and "**tiny**" not in readme.read_text()
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    from ripieno_training.render.scores import Corpus
+
+    root = os.environ.get("RIPIENO_SYMBOLIC_ROOT")
+    if root is None or not Path(root, "splits.csv").is_file():
+        pytest.skip("the score sets are not here: set RIPIENO_SYMBOLIC_ROOT to their folder")
+    return Corpus(Path(root), Path(root, "splits.csv"), "test")
+
+
+def test_excerpts_are_whole_pieces_in_time_and_range(corpus):
+    made = list(excerpts(corpus, 6, 8.0, 3))
+    assert len({piece.work for piece in made}) == 6 and max(len(piece.parts) for piece in made) > 1
+    for piece, again in zip(made, excerpts(corpus, 6, 8.0, 3), strict=True):
+        assert piece.work == again.work
+        performance = performances()["orchestra-hall"]
+        for part, twin in zip(played(piece, performance, 1), played(again, performance, 1), strict=True):
+            np.testing.assert_array_equal(part.notes, twin.notes)
+            assert part.notes[:, 0].min() >= 0 and part.notes[:, 0].max() < 8.5
+            assert part.notes[:, 2].min() >= part.player.instrument.lo
+            assert part.notes[:, 2].max() <= part.player.instrument.hi

@@ -353,6 +353,84 @@ fn two_renders_are_the_same_bytes_and_another_seed_is_another_take() {
 }
 
 #[test]
+fn a_folder_is_performed_score_by_score_as_each_would_be_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir(at("in")).unwrap();
+    let short = excerpt(&folder.path().join("in"), 2.0);
+    let alone = Score::read(&short).unwrap();
+    alone.write(Path::new(&at("in/air.mid"))).unwrap();
+    alone.write(Path::new(&at("in/air.musicxml"))).unwrap();
+    std::fs::write(at("in/notes.txt"), "no score").unwrap();
+    std::fs::write(at("in/torn.mid"), "MThd").unwrap();
+    let (input, out, stems, json) = (at("in"), at("out"), at("stems"), at("reports"));
+    let to = ["-o", &out, "--stems", &stems, "--json", &json, "--ensemble", "string-quartet", "--steps", "0"];
+    let done = ripieno(&[&["render", &input][..], &to].concat(), &[]);
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(!done.status.success() && said.contains("1 of 4 scores were not performed"), "{said}");
+    assert!(said.contains("torn.mid"), "{said}");
+    let sorted = |folder: &str| {
+        let mut names = files(Path::new(folder));
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(&out), ["air.mid.wav", "air.musicxml.wav", "excerpt.wav"]);
+    assert_eq!(sorted(&json), ["air.mid.json", "air.musicxml.json", "excerpt.json"]);
+    assert_eq!(sorted(&at("stems/excerpt")).len(), 4);
+    render(&short, folder.path(), &["--steps", "0"]);
+    let mix = std::fs::read(at("mix.wav")).unwrap();
+    assert_eq!(mix, std::fs::read(at("out/excerpt.wav")).unwrap());
+    std::fs::create_dir(at("empty")).unwrap();
+    let refused = ripieno(&["render", &at("empty"), "-o", &out], &[("RIPIENO_MODELS", "/nowhere")]);
+    assert!(refusal(&refused).contains("has no scores"));
+}
+
+/// A terminal of 120 columns: what a program writes into its end can be read from the other.
+#[cfg(unix)]
+fn terminal() -> (std::fs::File, std::fs::File) {
+    use std::os::fd::FromRawFd;
+    let (mut ours, mut theirs) = (0, 0);
+    let mut size = libc::winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: all pointers are to live values, or null where nothing is asked for.
+    let made = unsafe {
+        libc::openpty(&raw mut ours, &raw mut theirs, std::ptr::null_mut(), std::ptr::null_mut(), &raw mut size)
+    };
+    assert_eq!(made, 0);
+    // SAFETY: both were just opened and belong to nobody else.
+    unsafe { (std::fs::File::from_raw_fd(ours), std::fs::File::from_raw_fd(theirs)) }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_rendering_tells_the_time_that_is_left_and_ctrl_c_leaves_no_file() {
+    use std::io::Read;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (mut screen, error_output) = terminal();
+    let demo = asset("demo.mid");
+    let (wav, stems) = (at("mix.wav"), at("stems"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ripieno"))
+        .args(["render", demo.to_str().unwrap(), "--ensemble", "string-quartet", "--steps", "2"])
+        .args(["-o", &wav, "--stems", &stems])
+        .env("TERM", "xterm")
+        .stderr(error_output)
+        .spawn()
+        .unwrap();
+    let (mut seen, mut bytes) = (String::new(), [0; 4096]);
+    // The other end closes with the program, which a terminal reports as an error.
+    while let Ok(read @ 1..) = screen.read(&mut bytes) {
+        seen.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        if seen.contains("s left") && seen.contains("of real time") {
+            // SAFETY: a signal to a child that has not been waited for, so the number is still its own.
+            unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) };
+        }
+    }
+    assert!(!child.wait().unwrap().success());
+    assert!(seen.contains("s left") && seen.contains("cancelled; nothing was written"), "{seen}");
+    assert_eq!((files(folder.path()), files(Path::new(&stems))), (vec!["stems".to_owned()], Vec::new()));
+}
+
+#[test]
 fn a_score_goes_on_in_the_instruments_asked_for_and_stays_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

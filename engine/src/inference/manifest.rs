@@ -55,9 +55,53 @@ pub struct SynthEntry {
     pub default_guidance_notes: f32,
     /// Guidance weight of the performance that measured best.
     pub default_guidance_performance: f32,
+    /// What predicts v, the first by default; see [`SynthEntry::denoisers`].
+    #[serde(rename = "denoiser", default)]
+    listed: Vec<DenoiserEntry>,
     /// Everything else the training writes down, for readers.
     #[serde(flatten)]
     pub more: BTreeMap<String, toml::Value>,
+}
+
+/// A network, or a pair of them, that predicts v.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DenoiserEntry {
+    /// How people call it, e.g. `unet`.
+    pub name: String,
+    /// The model that predicts v.
+    pub model: String,
+    /// The model that reads the notes once per segment, where they are two.
+    pub encoder: Option<String>,
+    /// Steps that measured best; those of the synthesizer where it says nothing.
+    #[serde(default)]
+    pub steps: usize,
+    /// Its sampler: `ddim`, `dpm++2m` or `distilled`.
+    #[serde(default = "ddim")]
+    pub sampler: String,
+    /// Falling diffusion times it was distilled for; empty where it was not.
+    #[serde(default)]
+    pub times: Vec<usize>,
+}
+
+fn ddim() -> String {
+    "ddim".to_owned()
+}
+
+impl SynthEntry {
+    /// The denoisers, the first by default. A manifest that lists none has the model `denoiser`.
+    pub fn denoisers(&self) -> Vec<DenoiserEntry> {
+        let unet = || DenoiserEntry {
+            name: "unet".to_owned(),
+            model: "denoiser".to_owned(),
+            encoder: None,
+            steps: 0,
+            sampler: ddim(),
+            times: Vec::new(),
+        };
+        let mut all = if self.listed.is_empty() { vec![unet()] } else { self.listed.clone() };
+        all.iter_mut().filter(|entry| entry.steps == 0).for_each(|entry| entry.steps = self.default_steps);
+        all
+    }
 }
 
 /// The composer's vocabulary (`composer::Vocabulary` makes codes of it).

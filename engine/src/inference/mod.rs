@@ -15,7 +15,9 @@ mod session;
 pub use cached::CachedSession;
 pub use error::InferenceError;
 pub use locations::Locations;
-pub use manifest::{ComposerEntry, Dimension, InstrumentEntry, Manifest, ModelEntry, Rates, SynthEntry, TensorEntry};
+pub use manifest::{
+    ComposerEntry, DenoiserEntry, Dimension, InstrumentEntry, Manifest, ModelEntry, Rates, SynthEntry, TensorEntry,
+};
 pub use models::Models;
 pub use runtime::Runtime;
 pub use session::{Session, TensorView};

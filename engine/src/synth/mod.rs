@@ -5,6 +5,7 @@
 //! it returns a [`SynthError`] and its state stays usable. Runs on the synth worker, never on the audio thread.
 
 mod catalogue;
+mod denoiser;
 mod excitation;
 mod guidance;
 pub mod mel;
@@ -13,12 +14,14 @@ mod passage;
 mod rates;
 mod roll;
 mod sampler;
+mod sampling;
 mod schedule;
 mod segment;
 mod stft;
 mod vocoder;
 
 pub use catalogue::{Catalogue, Instrument, Performance};
+pub use denoiser::DenoiserInfo;
 pub use excitation::Origins;
 pub use guidance::Guidance;
 pub use passage::{PassageAudio, PassagePart, PassageRequest};
@@ -27,6 +30,7 @@ pub use rates::{
     WINDOW,
 };
 pub use roll::{NoteRoll, PLANES, fold_pitch};
+pub use sampler::{SamplerKind, Sampling, Start};
 pub use segment::{
     PartAudio, PartInput, SegmentCost, SegmentRequest, StereoBuffer, SynthError, SynthState, Synthesizer,
 };

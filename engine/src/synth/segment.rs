@@ -6,15 +6,16 @@ use crate::inference::{InferenceError, Models, Session, TensorView};
 use crate::score::Note;
 
 use super::catalogue::Catalogue;
+use super::denoiser::{self, Denoiser, DenoiserInfo, Rows};
 use super::excitation::Origins;
-use super::guidance::{Condition, Guidance};
-use super::noise::Noise;
+use super::guidance::Guidance;
 use super::rates::{
     self, BINS, CONTEXT_FRAMES, HOP, HOP_FRAMES, KEYS, LOG_FLOOR, MAX_PARTS, MEL, MEL_BANDS, OVERLAP_FRAMES,
     SEGMENT_FRAMES,
 };
 use super::roll::{NoteRoll, PLANES};
-use super::sampler::{blend, committed_weight, ddim_step};
+use super::sampler::overlap::committed_weight;
+use super::sampler::{self, Sampler, SamplerKind, Sampling};
 use super::schedule::Schedule;
 use super::vocoder::{GAINS, Resynthesis};
 
@@ -25,9 +26,6 @@ const HOP_SAMPLES: usize = HOP_FRAMES * HOP; // 30,720
 pub(super) const LEVEL: f32 = 0.5;
 /// Samples of the crossfade.
 const OVERLAP_SAMPLES: usize = OVERLAP_FRAMES * HOP; // 15,360
-/// Purposes of noise streams; 0 and 1 are the vocoder's.
-const NOISE_START: u64 = 2;
-const NOISE_STEP: u64 = 3;
 
 /// Why a segment could not be made.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -50,6 +48,28 @@ pub enum SynthError {
     /// The manifest lacks what the sampler needs.
     #[error("the model manifest has no residual deviation of {MEL} bands above 0. Reinstall Ripieno's models.")]
     NoResidual,
+    /// The manifest's line of a denoiser is wrong.
+    #[error("the denoiser \"{name}\" cannot be used: {reason}. Reinstall Ripieno's models.")]
+    Denoiser {
+        /// The denoiser.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is no such denoiser.
+    #[error("there is no denoiser \"{name}\". It is one of: {known}.")]
+    NoDenoiser {
+        /// The name asked for.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A denoiser that was never distilled is to be sampled as if it had been.
+    #[error("the denoiser \"{name}\" was not distilled for any steps. Choose the sampler ddim or dpm++2m.")]
+    NotDistilled {
+        /// The denoiser.
+        name: String,
+    },
     /// A network's output is not a number or has the wrong size.
     #[error(
         "the {model} model gave values that are no sound; the segment was left out. Reinstall Ripieno's models if it happens again."
@@ -209,10 +229,15 @@ impl SynthState {
 pub struct Synthesizer {
     catalogue: Catalogue,
     prior: Session,
-    denoiser: Session,
     vocoder: Session,
-    residual_std: Vec<f32>,
-    schedule: Schedule,
+    pub(super) denoiser: Box<dyn Denoiser>,
+    info: DenoiserInfo,
+    pub(super) sampler: Box<dyn Sampler>,
+    pub(super) sampling: Sampling,
+    /// Whether parts are told their performance; for measuring what that is worth.
+    told_performance: bool,
+    pub(super) residual_std: Vec<f32>,
+    pub(super) schedule: Schedule,
     pub(super) resynthesis: Resynthesis,
     pub(super) work: Work,
 }
@@ -224,21 +249,22 @@ pub(super) struct Work {
     /// Which of the request's parts are the rows of the batch, and the numbers that their noise goes by.
     pub active: Vec<usize>,
     pub voices: Vec<usize>,
-    roll: Vec<f32>,
-    instrument: Vec<i64>,
-    performance: Vec<i64>,
+    pub roll: Vec<f32>,
+    pub instrument: Vec<i64>,
+    pub performance: Vec<i64>,
     notes_on: Vec<f32>,
-    time: Vec<f32>,
-    prior: Vec<f32>,
+    pub prior: Vec<f32>,
     /// Mel that the rows are drawn to, `[active, frames, MEL]`, and how strongly, `[active, frames]`; empty: not at all.
     pub committed: Vec<f32>,
     pub weights: Vec<f32>,
-    x: Vec<f32>,
-    v: Vec<f32>,
-    conditioned: Vec<f32>,
-    condition_prior: Vec<f32>,
-    condition_roll: Vec<f32>,
-    condition_x: Vec<f32>,
+    /// The batch of the denoiser, and x and v of its rows.
+    pub rows: Rows,
+    pub wide_x: Vec<f32>,
+    pub wide_v: Vec<f32>,
+    /// State of the sampler, `[active, frames, MEL]`, and what was predicted to be clean, at this level and the last.
+    pub x: Vec<f32>,
+    pub clean: Vec<f32>,
+    pub clean_before: Vec<f32>,
     pub gains: Vec<f32>,
     pub mel: Vec<f32>,
     /// One part's new audio, crossfade not yet done: `HOP_SAMPLES + OVERLAP_SAMPLES`.
@@ -247,8 +273,21 @@ pub(super) struct Work {
 }
 
 impl Synthesizer {
-    /// Opens the sessions, `threads` each; about 0.2 s, so on a worker.
+    /// Opens the sessions, `threads` each, with the first denoiser that can be used; about 0.2 s, so on a worker.
     pub fn new(models: &Models, threads: usize) -> Result<Self, SynthError> {
+        Self::with(models, threads, denoiser::first_whole(models, threads)?)
+    }
+
+    /// The same with the denoiser of a name.
+    pub fn with_denoiser(models: &Models, threads: usize, name: &str) -> Result<Self, SynthError> {
+        Self::with(models, threads, denoiser::open(models, name, threads)?)
+    }
+
+    fn with(
+        models: &Models,
+        threads: usize,
+        (info, denoiser): (DenoiserInfo, Box<dyn Denoiser>),
+    ) -> Result<Self, SynthError> {
         let manifest = models.manifest();
         rates::check(&manifest.rates)?;
         let residual_std = match &manifest.synth {
@@ -260,13 +299,42 @@ impl Synthesizer {
         Ok(Self {
             catalogue: Catalogue::load(&manifest.folder)?,
             prior: Session::open(models, "prior", threads)?,
-            denoiser: Session::open(models, "denoiser", threads)?,
             vocoder: Session::open(models, "vocoder", threads)?,
+            denoiser,
+            sampler: sampler::of(info.sampling, &info.times),
+            sampling: info.sampling,
+            info,
+            told_performance: true,
             residual_std,
             schedule: Schedule::default(),
             resynthesis: Resynthesis::new(),
             work: Work::default(),
         })
+    }
+
+    /// The denoiser that was opened.
+    pub fn denoiser(&self) -> &DenoiserInfo {
+        &self.info
+    }
+
+    /// Samples in another way than the denoiser's own from now on.
+    pub fn set_sampling(&mut self, sampling: Sampling) -> Result<(), SynthError> {
+        if sampling.sampler == SamplerKind::Distilled && self.info.times.is_empty() {
+            return Err(SynthError::NotDistilled { name: self.info.name.clone() });
+        }
+        self.sampler = sampler::of(sampling, &self.info.times);
+        self.sampling = sampling;
+        Ok(())
+    }
+
+    /// Tells the networks of no performance from now on, or again: what conditioning on it is worth is measured so.
+    pub fn tell_performance(&mut self, tell: bool) {
+        self.told_performance = tell;
+    }
+
+    /// The null performance.
+    pub(super) fn nobody(&self) -> i64 {
+        self.catalogue.performances().len() as i64
     }
 
     /// The performances and instruments of these models.
@@ -344,9 +412,10 @@ impl Synthesizer {
                 work.instrument.push(input.instrument.min(instruments - 1) as i64);
             }
         }
-        let performance = performance.min(self.catalogue.performances().len().saturating_sub(1));
+        let performances = self.catalogue.performances().len();
+        let told = if self.told_performance { performance.min(performances.saturating_sub(1)) } else { performances };
         work.performance.clear();
-        work.performance.resize(work.active.len(), performance as i64);
+        work.performance.resize(work.active.len(), told as i64);
         work.notes_on.clear();
         work.notes_on.resize(work.active.len(), 1.0);
     }
@@ -407,116 +476,7 @@ impl Synthesizer {
         finite("prior", &work.prior, batch * frames * MEL)
     }
 
-    /// From noise to the mel: DDIM on the residual in units of its deviation, x0 drawn to the committed frames.
-    fn sample(
-        &mut self,
-        span: Span,
-        seed: u64,
-        guidance: Guidance,
-        steps: usize,
-        mut more: impl FnMut(usize) -> bool,
-    ) -> Result<(), SynthError> {
-        let size = span.frames * MEL;
-        let batch = self.work.active.len();
-        if steps == 0 {
-            self.work.mel.clear();
-            self.work.mel.extend_from_slice(&self.work.prior);
-        } else {
-            self.work.x.clear();
-            for &voice in &self.work.voices {
-                // Noise belongs to a place in the stream, so that an overlap starts from the same noise twice.
-                let noise = Noise::new(seed, voice, NOISE_START);
-                let origin = span.first * MEL as i64;
-                self.work.x.extend((0..size).map(|i| noise.gaussian(origin + i as i64)));
-            }
-            let times: Vec<usize> = Schedule::times(steps).collect();
-            for (step, &t) in times.iter().enumerate() {
-                self.predict(t, guidance, span.frames)?;
-                self.work.cost.steps = step + 1;
-                let next = times.get(step + 1).copied().filter(|_| more(step + 1));
-                let work = &mut self.work;
-                for slot in 0..batch {
-                    let range = slot * size..(slot + 1) * size;
-                    let (prior, committed) = (&work.prior[range.clone()], row_of(&work.committed, slot, size));
-                    let weights = row_of(&work.weights, slot, span.frames);
-                    let std = &self.residual_std;
-                    let constrain = |x0: &mut [f32]| draw_to_committed(x0, prior, committed, weights, std);
-                    let noise = Noise::new(seed ^ (step as u64) << 32, work.voices[slot], NOISE_STEP);
-                    let state = (&mut work.x[range.clone()], &work.v[range]);
-                    ddim_step(&self.schedule, (t, next), 0.0, state, constrain, |i| noise.gaussian(i as i64));
-                }
-                if next.is_none() {
-                    break;
-                }
-            }
-            let work = &mut self.work;
-            work.mel.clear();
-            let deviation = self.residual_std.iter().cycle();
-            work.mel.extend(work.prior.iter().zip(&work.x).zip(deviation).map(|((prior, x), std)| prior + x * std));
-        }
-        let work = &mut self.work;
-        for slot in 0..batch {
-            let (committed, weights) = (row_of(&work.committed, slot, size), row_of(&work.weights, slot, span.frames));
-            blend(&mut work.mel[slot * size..(slot + 1) * size], committed, weights);
-        }
-        Ok(())
-    }
-
-    /// The guided v of the whole batch at a time: all conditions in one run.
-    fn predict(&mut self, t: usize, guidance: Guidance, frames: usize) -> Result<(), SynthError> {
-        let work = &mut self.work;
-        let batch = work.active.len();
-        let conditions: Vec<Condition> = guidance.conditions().collect();
-        let rows = batch * conditions.len();
-        let null = self.catalogue.performances().len() as i64;
-        let performance: Vec<i64> = conditions
-            .iter()
-            .flat_map(|&c| work.performance.iter().map(move |&p| if c == Condition::NoPerformance { null } else { p }))
-            .collect();
-        let notes_on: Vec<f32> = conditions
-            .iter()
-            .flat_map(|&c| std::iter::repeat_n(if c == Condition::NoNotes { 0.0 } else { 1.0 }, batch))
-            .collect();
-        let instrument: Vec<i64> = conditions.iter().flat_map(|_| work.instrument.iter().copied()).collect();
-        for (wide, narrow) in [
-            (&mut work.condition_roll, &work.roll),
-            (&mut work.condition_prior, &work.prior),
-            (&mut work.condition_x, &work.x),
-        ] {
-            wide.clear();
-            for _ in &conditions {
-                wide.extend_from_slice(narrow);
-            }
-        }
-        work.time.clear();
-        work.time.resize(rows, t as f32);
-        let mel_shape = [rows, frames, MEL];
-        self.denoiser.run(
-            &[
-                ("x", TensorView::F32(&mel_shape, &work.condition_x)),
-                ("prior", TensorView::F32(&mel_shape, &work.condition_prior)),
-                ("roll", TensorView::F32(&[rows, frames, PLANES, KEYS], &work.condition_roll)),
-                ("instrument", TensorView::I64(&[rows], &instrument)),
-                ("performance", TensorView::I64(&[rows], &performance)),
-                ("notes_on", TensorView::F32(&[rows], &notes_on)),
-                ("t", TensorView::F32(&[rows], &work.time)),
-            ],
-            &mut [("v", &mut work.conditioned)],
-        )?;
-        let size = batch * frames * MEL;
-        finite("denoiser", &work.conditioned, conditions.len() * size)?;
-        work.v.clear();
-        work.v.resize(size, 0.0);
-        for (condition, values) in conditions.iter().zip(work.conditioned.chunks_exact(size)) {
-            let weight = guidance.combine(*condition);
-            for (sum, value) in work.v.iter_mut().zip(values) {
-                *sum += weight * value;
-            }
-        }
-        Ok(())
-    }
-
-    fn run_vocoder(&mut self, frames: usize) -> Result<(), SynthError> {
+    pub(super) fn run_vocoder(&mut self, frames: usize) -> Result<(), SynthError> {
         let work = &mut self.work;
         let batch = work.active.len();
         self.vocoder.run(
@@ -537,18 +497,8 @@ pub(super) fn row_of(values: &[f32], slot: usize, size: usize) -> &[f32] {
 
 /// Refuses a network's output that has another size than asked for, or that is not finite: committed once, it would be
 /// blended into everything after it.
-fn finite(model: &'static str, values: &[f32], size: usize) -> Result<(), SynthError> {
+pub(super) fn finite(model: &'static str, values: &[f32], size: usize) -> Result<(), SynthError> {
     // Without an early way out the loop is one of vectors: 0.2 ms for the gains of four parts.
     let sound = values.len() == size && values.iter().fold(true, |sound, value| sound & value.is_finite());
     if sound { Ok(()) } else { Err(SynthError::BadOutput { model }) }
-}
-
-/// x0-overlap (MODELS.md section 4): the predicted clean residual is drawn to the one that gives the committed mel.
-fn draw_to_committed(x0: &mut [f32], prior: &[f32], committed: &[f32], weights: &[f32], std: &[f32]) {
-    let rows = x0.chunks_exact_mut(MEL).zip(prior.chunks_exact(MEL)).zip(committed.chunks_exact(MEL)).zip(weights);
-    for (((x0, prior), committed), weight) in rows {
-        for (((x0, prior), committed), std) in x0.iter_mut().zip(prior).zip(committed).zip(std) {
-            *x0 += weight * ((committed - prior) / std - *x0);
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ripieno_engine::arranger::{Arranger, ArrangerError, Ensemble, Instead};
 use ripieno_engine::inference::{Models, Runtime, locations};
-use ripieno_engine::synth::Synthesizer;
+use ripieno_engine::synth::{DenoiserInfo, Synthesizer};
 
 use crate::Failure;
 use crate::output::say;
@@ -50,6 +50,13 @@ fn try_out(models: &Arc<Models>, faults: &mut usize) {
         let synth = Synthesizer::new(models, 1)?;
         Ok(((), format!("{} performances", synth.catalogue().performances().len())))
     });
+    for denoiser in DenoiserInfo::all(models) {
+        let DenoiserInfo { name, steps, sampling, .. } = denoiser;
+        match denoiser.fault {
+            None => say!("{:<17}{name}: {steps} steps, {}", "denoiser", sampling.sampler.name()),
+            Some(fault) => wrong("denoiser", &format!("{name}: {fault}"), faults),
+        }
+    }
     let mut as_asked = 0;
     for ensemble in Ensemble::all() {
         match Arranger::or_by_range(ensemble, None, Some(models)).1 {

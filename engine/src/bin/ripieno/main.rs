@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod render;
 mod report;
+mod targets;
 mod wav;
 mod whole;
 
@@ -32,7 +33,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Perform a MIDI file: separate it into parts and render them.
+    /// Perform a score, or a folder of them: separate it into parts and render them.
     Render(Box<render::Arguments>),
     /// Turn a score into another kind of file: MIDI, MusicXML, ABC, MusPy's JSON.
     Convert(convert::Arguments),

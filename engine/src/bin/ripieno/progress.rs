@@ -37,6 +37,11 @@ impl Progress {
     pub fn say(&self, message: String) {
         self.bar.set_message(message);
     }
+
+    /// Writes lines without the bar in their way.
+    pub fn aside<R>(&self, lines: impl FnOnce() -> R) -> R {
+        self.bar.suspend(lines)
+    }
 }
 
 impl Drop for Progress {

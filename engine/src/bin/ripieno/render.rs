@@ -1,22 +1,26 @@
-//! `ripieno render`.
+//! `ripieno render`: one score, or every score of a folder.
 
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use ripieno_engine::arranger::Ensemble;
-use ripieno_engine::draw::{self, DrawnPart};
 use ripieno_engine::inference::{Locations, Models, Runtime};
-use ripieno_engine::render::{Parts, RATES, RenderOptions, Rendering, render};
-use ripieno_engine::score::{PartNotes, Playback, Score, midi};
-use ripieno_engine::synth::{Guidance, MAX_PARTS, SAMPLE_RATE, StereoBuffer, Synthesizer};
+use ripieno_engine::render::{Parts, RATES, RenderError, RenderOptions, Rendering, render};
+use ripieno_engine::score::Playback;
+use ripieno_engine::synth::{
+    DenoiserInfo, Guidance, MAX_PARTS, SAMPLE_RATE, SamplerKind, Sampling, Start, Synthesizer,
+};
 
-use crate::output::{note, say};
+use crate::output::note;
 use crate::progress::Progress;
-use crate::{Failure, list, report, wav, whole};
+use crate::targets::{self, Job};
+use crate::{Failure, list};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// MIDI file.
-    input: PathBuf,
+    /// Score, or a folder: every score in it is performed, and the files named below are folders too.
+    pub input: PathBuf,
     /// Who plays, and where: see `ripieno performances`.
     #[arg(long, default_value = "string-quartet-hall")]
     performance: String,
@@ -25,16 +29,28 @@ pub struct Arguments {
     ensemble: Option<String>,
     /// The mix, a 24-bit WAV file.
     #[arg(short, long)]
-    output: PathBuf,
+    pub output: PathBuf,
     /// Folder for one WAV file per part.
     #[arg(long)]
-    stems: Option<PathBuf>,
+    pub stems: Option<PathBuf>,
     /// The same seed gives the same bytes.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// What predicts the sound, one of the manifest's; by default its first.
+    #[arg(long)]
+    denoiser: Option<String>,
     /// Denoiser steps per segment, 0 (the prior alone) to 250; without it, the number that measured best.
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=250))]
     steps: Option<u32>,
+    /// How steps are taken: ddim, dpm++2m or distilled; by default as the denoiser measured best.
+    #[arg(long)]
+    sampler: Option<SamplerKind>,
+    /// Fresh noise in every step of ddim, 0 (none) to 1 (as the published synthesizer).
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    eta: f32,
+    /// Where steps begin: in noise, or at the prior under the noise of a time, as prior or prior:300.
+    #[arg(long, default_value = "noise")]
+    from: Start,
     /// Guidance weight of the notes.
     #[arg(long, value_parser = weight)]
     guidance_notes: Option<f32>,
@@ -50,53 +66,176 @@ pub struct Arguments {
     threads: u32,
     /// Picture of the sound: a spectrogram with the notes drawn over it.
     #[arg(long)]
-    png: Option<PathBuf>,
+    pub png: Option<PathBuf>,
     /// Picture of the parts: a piano roll.
     #[arg(long)]
-    roll: Option<PathBuf>,
+    pub roll: Option<PathBuf>,
     /// The separated parts as a MIDI file.
     #[arg(long)]
-    midi: Option<PathBuf>,
+    pub midi: Option<PathBuf>,
     /// What was rendered, in numbers, as JSON.
     #[arg(long)]
-    json: Option<PathBuf>,
+    pub json: Option<PathBuf>,
 }
 
 fn weight(text: &str) -> Result<f32, String> {
+    number(text, 10.0)
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    number(text, 1.0)
+}
+
+/// A number from 0 to `most`.
+fn number(text: &str, most: f32) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_| "it is no number".to_owned())?;
-    if (0.0..=10.0).contains(&value) { Ok(value) } else { Err("it is a number from 0 to 10".into()) }
+    if (0.0..=most).contains(&value) { Ok(value) } else { Err(format!("it is a number from 0 to {most}")) }
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let score = Playback::read(&arguments.input)?;
-    let ensemble = chosen_ensemble(arguments.ensemble.as_deref(), &score)?;
-    check_outputs(arguments)?;
-    let locations = Locations::find()?;
-    let models = Models::load(Runtime::load(Some(&locations.runtime))?, &locations.models)?;
-    let mut synth = Synthesizer::new(&models, arguments.threads as usize)?;
-    let Some(performance) = synth.catalogue().find(&arguments.performance) else {
-        let ids: Vec<&str> = synth.catalogue().performances().iter().map(|p| p.id.as_str()).collect();
-        let known = list::known(&arguments.performance, &ids);
-        return Err(format!("there is no performance \"{}\": {known}", arguments.performance).into());
-    };
-    let defaults = models.manifest().synth.as_ref();
-    let or = |given: Option<f32>, default: Option<f32>| given.or(default).unwrap_or(1.0);
-    let options = RenderOptions {
-        performance,
-        parts: ensemble.map_or(Parts::Tracks, Parts::Ensemble),
-        seed: arguments.seed,
-        steps: arguments.steps.map_or_else(|| defaults.map_or(0, |d| d.default_steps), |steps| steps as usize),
-        guidance: Guidance {
-            notes: or(arguments.guidance_notes, defaults.map(|d| d.default_guidance_notes)),
-            performance: or(arguments.guidance_performance, defaults.map(|d| d.default_guidance_performance)),
-        },
-        rate: arguments.rate,
-    };
-    let rendering = perform(&score, &models, &mut synth, &options)?;
-    for notice in &rendering.notices {
-        note!("{notice}");
+    // One score that cannot be read ends the command before anything is loaded; of a folder, the others are performed.
+    let jobs = targets::jobs(arguments)?;
+    let (mut pieces, mut failed) = (Vec::new(), 0);
+    for job in &jobs {
+        match prepare(arguments, job) {
+            Ok(piece) => pieces.push((job, piece)),
+            Err(error) if jobs.len() == 1 => return Err(error),
+            Err(error) => {
+                note!("{error}");
+                failed += 1;
+            }
+        }
     }
-    write(arguments, &score, &rendering)
+    if pieces.is_empty() {
+        return Err(not_performed(failed, jobs.len()));
+    }
+    let mut stage = Stage::set(arguments)?;
+    let progress = Progress::begin("performing")?;
+    let all: f64 = pieces.iter().map(|(_, (score, _))| score.seconds()).sum();
+    let mut done = 0.0;
+    for (number, (job, (score, ensemble))) in pieces.iter().enumerate() {
+        let place = match pieces.len() {
+            1 => String::new(),
+            all => format!("{} of {all}, ", number + 1),
+        };
+        let (began, seconds) = (std::time::Instant::now(), score.seconds());
+        let rendering = stage.perform(score, *ensemble, &mut |share| {
+            let share = f64::from(share);
+            let factor = began.elapsed().as_secs_f64() / (share * seconds).max(0.1);
+            progress.say(format!("{place}{factor:.2} of real time"));
+            progress.show((done + share * seconds) / all)
+        });
+        done += seconds;
+        match rendering {
+            Ok(rendering) => {
+                progress.aside(|| {
+                    rendering.notices.iter().for_each(|notice| note!("{notice}"));
+                    targets::write(job, score, &rendering)
+                })?;
+            }
+            Err(error @ RenderError::Cancelled) => return Err(error.into()),
+            Err(error) if pieces.len() == 1 => return Err(error.into()),
+            Err(error) => {
+                progress.aside(|| note!("{}: {error}", job.input.display()));
+                failed += 1;
+            }
+        }
+    }
+    drop(progress);
+    if failed == 0 { Ok(()) } else { Err(not_performed(failed, jobs.len())) }
+}
+
+fn not_performed(failed: usize, all: usize) -> Failure {
+    format!("{failed} of {all} scores were not performed").into()
+}
+
+/// Reads a score, chooses who plays, and sees that everything asked for can be written.
+fn prepare(arguments: &Arguments, job: &Job) -> Result<(Playback, Option<&'static Ensemble>), Failure> {
+    let score = Playback::read(&job.input)?;
+    let ensemble = chosen_ensemble(arguments.ensemble.as_deref(), &score)?;
+    targets::check(job)?;
+    Ok((score, ensemble))
+}
+
+/// The opened models and what they are asked for.
+struct Stage {
+    models: Arc<Models>,
+    synth: Synthesizer,
+    options: RenderOptions<'static>,
+}
+
+impl Stage {
+    fn set(arguments: &Arguments) -> Result<Self, Failure> {
+        let locations = Locations::find()?;
+        let models = Models::load(Runtime::load(Some(&locations.runtime))?, &locations.models)?;
+        let synth = open(&models, arguments)?;
+        let Some(performance) = synth.catalogue().find(&arguments.performance) else {
+            let ids: Vec<&str> = synth.catalogue().performances().iter().map(|p| p.id.as_str()).collect();
+            let known = list::known(&arguments.performance, &ids);
+            return Err(format!("there is no performance \"{}\": {known}", arguments.performance).into());
+        };
+        let steps = arguments.steps.map_or(synth.denoiser().steps, |steps| steps as usize);
+        let defaults = models.manifest().synth.as_ref();
+        let or = |given: Option<f32>, default: Option<f32>| given.or(default).unwrap_or(1.0);
+        let options = RenderOptions {
+            performance,
+            parts: Parts::Tracks,
+            seed: arguments.seed,
+            steps,
+            guidance: Guidance {
+                notes: or(arguments.guidance_notes, defaults.map(|d| d.default_guidance_notes)),
+                performance: or(arguments.guidance_performance, defaults.map(|d| d.default_guidance_performance)),
+            },
+            rate: arguments.rate,
+        };
+        Ok(Self { models, synth, options })
+    }
+
+    fn perform(
+        &mut self,
+        score: &Playback,
+        ensemble: Option<&Ensemble>,
+        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Rendering, RenderError> {
+        let options = RenderOptions { parts: ensemble.map_or(Parts::Tracks, Parts::Ensemble), ..self.options };
+        render(score, &self.models, &mut self.synth, &options, progress)
+    }
+}
+
+/// The synthesizer with the denoiser and the sampler that were asked for.
+fn open(models: &Models, arguments: &Arguments) -> Result<Synthesizer, Failure> {
+    let threads = arguments.threads as usize;
+    let mut synth = named(models, threads, arguments.denoiser.as_deref())?;
+    let DenoiserInfo { name, sampling, times, .. } = synth.denoiser();
+    let sampler = arguments.sampler.unwrap_or(sampling.sampler);
+    if let (SamplerKind::Distilled, Some(steps)) = (sampler, arguments.steps)
+        && !times.is_empty()
+        && steps as usize > times.len()
+    {
+        let most = times.len();
+        return Err(format!("{name} was distilled for {most} steps and {steps} were asked for. Ask for fewer.").into());
+    }
+    if arguments.eta > 0.0 && sampler != SamplerKind::Ddim {
+        return Err(format!("{} draws no fresh noise: --eta goes with --sampler ddim.", sampler.name()).into());
+    }
+    synth.set_sampling(Sampling { sampler, eta: arguments.eta, start: arguments.from })?;
+    Ok(synth)
+}
+
+/// The synthesizer with the denoiser of a name, or with the manifest's first. What is not as it should be is told.
+pub fn named(models: &Models, threads: usize, asked: Option<&str>) -> Result<Synthesizer, Failure> {
+    let Some(name) = asked else {
+        let synth = Synthesizer::new(models, threads)?;
+        let missed = DenoiserInfo::all(models).into_iter().take_while(|info| info.name != synth.denoiser().name);
+        missed.filter_map(|info| info.fault).for_each(|fault| note!("{fault} {} plays.", synth.denoiser().name));
+        return Ok(synth);
+    };
+    let all = DenoiserInfo::all(models);
+    let names: Vec<&str> = all.iter().filter(|info| info.fault.is_none()).map(|info| info.name.as_str()).collect();
+    if !all.iter().any(|info| info.name == name) {
+        return Err(format!("there is no denoiser \"{name}\": {}", list::known(name, &names)).into());
+    }
+    Ok(Synthesizer::with_denoiser(models, threads, name)?)
 }
 
 /// The ensemble asked for, or none where the file's tracks are the parts.
@@ -117,85 +256,4 @@ fn chosen_ensemble(asked: Option<&str>, score: &Playback) -> Result<Option<&'sta
         )
         .into()),
     }
-}
-
-/// Every file that was asked for can be written, and none is the one to be read.
-fn check_outputs(arguments: &Arguments) -> Result<(), Failure> {
-    let pictures = [&arguments.png, &arguments.roll, &arguments.midi, &arguments.json];
-    for path in pictures.into_iter().flatten().chain([&arguments.output]) {
-        if let (Ok(output), Ok(input)) = (path.canonicalize(), arguments.input.canonicalize())
-            && output == input
-        {
-            return Err(format!("{} is the file to be read. Give another name.", path.display()).into());
-        }
-        whole::check(path)?;
-    }
-    if let Some(folder) = &arguments.stems {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| format!("the folder {} cannot be made: {error}. Choose another.", folder.display()))?;
-        whole::check(&folder.join("stem"))?;
-    }
-    Ok(())
-}
-
-fn perform(
-    score: &Playback,
-    models: &Models,
-    synth: &mut Synthesizer,
-    options: &RenderOptions<'_>,
-) -> Result<Rendering, Failure> {
-    let progress = Progress::begin("performing")?;
-    let (started, seconds) = (std::time::Instant::now(), score.seconds());
-    let rendering = render(score, models, synth, options, &mut |share| {
-        let factor = started.elapsed().as_secs_f64() / (f64::from(share) * seconds).max(0.1);
-        progress.say(format!("{factor:.2} of real time"));
-        progress.show(f64::from(share))
-    });
-    Ok(rendering?)
-}
-
-fn write(arguments: &Arguments, score: &Playback, rendering: &Rendering) -> Result<(), Failure> {
-    let rate = rendering.rate;
-    wav::write(&arguments.output, &rendering.mix, rate)?;
-    say!("{}", arguments.output.display());
-    for (i, stem) in rendering.stems.iter().enumerate() {
-        if let Some(folder) = &arguments.stems {
-            let path = folder.join(format!("{}-{}.wav", i + 1, plain(&stem.name)));
-            wav::write(&path, &stem.audio, rate)?;
-            say!("{}", path.display());
-        }
-    }
-    if let Some(path) = &arguments.midi {
-        let stems = rendering.stems.iter();
-        let parts: Vec<PartNotes<'_>> =
-            stems.map(|stem| PartNotes { name: &stem.name, program: stem.program, notes: &stem.notes }).collect();
-        put(path, |part| Ok(midi::write(part, &Score::of_parts(&parts, &score.tempo))?))?;
-    }
-    let stems = rendering.stems.iter();
-    let drawn: Vec<DrawnPart<'_>> =
-        stems.map(|stem| DrawnPart { name: &stem.name, colour: stem.colour, notes: &stem.notes }).collect();
-    if let Some(path) = &arguments.png {
-        let StereoBuffer { left, right } = &rendering.mix;
-        put(path, |part| Ok(draw::spectrogram(left, right, rate, &drawn, part)?))?;
-    }
-    if let Some(path) = &arguments.roll {
-        put(path, |part| Ok(draw::piano_roll(&drawn, score.seconds(), part)?))?;
-    }
-    if let Some(path) = &arguments.json {
-        let report = format!("{:#}\n", report::of(rendering)?);
-        put(path, |part| std::fs::write(part, report).map_err(|error| whole::unwritable(path, &error)))?;
-    }
-    Ok(())
-}
-
-/// Writes one file and says so.
-fn put(path: &Path, content: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
-    whole::write(path, content)?;
-    say!("{}", path.display());
-    Ok(())
-}
-
-/// A part's name as a file's.
-fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }

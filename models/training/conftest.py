@@ -11,9 +11,11 @@ NEEDS = {
     "tests/test_arranger_data.py": ("torch", "symusic"),
     "tests/test_evaluation.py": ("torch", "pyroomacoustics", "soxr", "symusic", "mir_eval"),
     "tests/test_features.py": ("torch",),
-    "tests/test_vocabulary_offered.py": ("onnx", "torch"),
+    "tests/test_growth.py": ("torch",),
     "tests/test_networks.py": ("torch", "onnx"),
     "tests/test_performances.py": ("pyroomacoustics", "soxr", "symusic"),
+    "tests/test_train.py": ("torch",),
+    "tests/test_vocabulary_offered.py": ("onnx", "torch"),
     "tests/test_render.py": ("pyroomacoustics", "soxr", "symusic"),
 }
 

@@ -1,22 +1,22 @@
 """Clips of the data renderer as random crops in memory."""
 
 import os
-import tomllib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from . import features as ft
+from .vocabulary import current
 
 
 def catalogue() -> tuple[list[str], list[str]]:
     """Ids of the performances and of the instruments, each in the order of its index."""
-    cards = tomllib.loads((ft.MODELS / "synth" / "performances.toml").read_text())
-    order = [sorted(cards[kind], key=lambda card: card["index"]) for kind in ("performance", "instrument")]
-    return [card["id"] for card in order[0]], [card["id"] for card in order[1]]
+    vocabulary = current()
+    return list(vocabulary.performances), list(vocabulary.instruments)
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Clip:
     """One part of one performance."""
 
     audio: np.ndarray
-    """int16 [2, samples]"""
+    """int16 [2, samples], or none where they were not asked for"""
     notes: np.ndarray
     roll: np.ndarray
     """float16 [frames, PLANES, KEYS]"""
@@ -35,12 +35,14 @@ class Clip:
     path: str
 
 
-def load(path: Path) -> Clip:
+def load(path: Path, with_audio: bool = True) -> Clip:
     """Reads a clip, or its features if they were made before (kept beside it)."""
     performances, instruments = catalogue()
     data = np.load(path)
-    audio, notes = data["audio"], data["notes"]
+    notes = data["notes"]
     made = path.with_suffix(".features")
+    # Most of a clip is its audio, which is read only where it is wanted.
+    audio = data["audio"] if with_audio or not made.exists() else np.zeros((2, 0), np.int16)
     if made.exists():
         with np.load(made) as kept:
             roll, mel = kept["roll"], kept["mel"]
@@ -52,6 +54,7 @@ def load(path: Path) -> Clip:
         with open(part, "wb") as file:
             np.savez(file, roll=roll, mel=mel)
         part.rename(made)
+        audio = audio if with_audio else np.zeros((2, 0), np.int16)
     return Clip(
         audio, notes, roll, mel, instruments.index(str(data["instrument"])),
         performances.index(str(data["performance"])), str(path),
@@ -59,18 +62,17 @@ def load(path: Path) -> Clip:
 
 
 def load_split(root: Path, split: str, processes: int = 1, with_audio: bool = True) -> list[Clip]:
-    """All clips of a split, sorted by name."""
-    paths = sorted((root / split).glob("*/*.npz"))
+    """All clips of a split by the performances of today's vocabulary, sorted by name."""
+    performances, _ = catalogue()
+    paths = sorted(path for path in (root / split).glob("*/*.npz") if path.parent.name in performances)
     if not paths:
         raise SystemExit(f"no clips in {root / split}: run `python -m ripieno_training.render` first")
+    read = partial(load, with_audio=with_audio)
     if processes > 1:
         with ProcessPoolExecutor(processes) as pool:
-            clips = list(tqdm(pool.map(load, paths), total=len(paths), desc=f"{split} clips"))
+            clips = list(tqdm(pool.map(read, paths), total=len(paths), desc=f"{split} clips"))
     else:
-        clips = [load(path) for path in tqdm(paths, desc=f"{split} clips")]
-    if not with_audio:
-        for clip in clips:
-            clip.audio = np.zeros((2, 0), np.int16)
+        clips = [read(path) for path in tqdm(paths, desc=f"{split} clips")]
     return clips
 
 

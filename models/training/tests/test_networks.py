@@ -11,7 +11,7 @@ from ripieno_training.diffusion import STEPS, alpha_bars, ddim, guided, times
 from ripieno_training.export import SIGNATURES, example, export
 from ripieno_training.listening import frechet_of_moments, stft_distance
 from ripieno_training.networks import MEL, Bounded, Denoiser, Prior, Vocoder
-from ripieno_training.train import synthesize
+from ripieno_training.synthesis import synthesize
 
 PERFORMANCES, INSTRUMENTS = 4, 6
 

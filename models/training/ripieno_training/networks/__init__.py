@@ -1,0 +1,24 @@
+"""The synthesizer's networks. Tensors are [batch, frames, channels].
+
+No network knows absolute positions, so that a segment of any length at any place means the same.
+"""
+
+from .bounded import Bounded
+from .conditions import MEL, MEL_CENTRE, MEL_SCALE, ROLL, Excitation, Players, scaled
+from .prior import Prior
+from .stack import Denoiser
+from .vocoder import Vocoder
+
+__all__ = [
+    "MEL",
+    "MEL_CENTRE",
+    "MEL_SCALE",
+    "ROLL",
+    "Bounded",
+    "Denoiser",
+    "Excitation",
+    "Players",
+    "Prior",
+    "Vocoder",
+    "scaled",
+]

@@ -1,0 +1,58 @@
+"""The vocoder's network: gains of harmonics and of noise."""
+
+import torch
+from torch import Tensor, nn
+
+from .. import features as ft
+from .blocks import Block
+from .conditions import MEL, MEL_CENTRE, MEL_SCALE, ROLL, Excitation, scaled
+
+
+class Vocoder(nn.Module):
+    """Mel and notes -> gains of the harmonic excitation and of noise, per bin, for mid and side.
+
+    Y_mid = Hm E + Nm Z1 and Y_side = Hs E + Ns Z2, with E the excitation spectrum of the known notes in absolute phase
+    (harmonic plus noise as in DDSP, Engel et al. 2020, filtered in the STFT domain). The network learns a correction to
+    the level that the mel itself prescribes, so that it sounds from its first step on.
+    """
+
+    def __init__(self, width: int = 256, blocks: int = 6) -> None:
+        super().__init__()
+        self.excitation = Excitation()
+        self.enter = nn.Linear(MEL + ft.BANDS + ROLL, width)
+        self.blocks = nn.ModuleList(Block(width, 0) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, 5 * ft.BINS)
+        nn.init.normal_(self.leave.weight, std=1e-3)
+        filters = torch.tensor(ft.mel_filters(), dtype=torch.float32)
+        spread = filters / filters.sum(0, keepdim=True).clamp(min=1e-8)
+        # Bins below the lowest and above the highest band take the level of the outermost band.
+        bare = filters.sum(0) == 0
+        low = torch.arange(ft.BINS) < ft.BINS // 2
+        spread[:, bare & low] = 0.0
+        spread[0, bare & low] = 1.0
+        self.register_buffer("spread", spread)
+        bias = torch.zeros(5, ft.BINS)
+        # Unit white noise has magnitude exp(-2.9) in our STFT scale; noise starts 1.5 below the level of the mel.
+        bias[1] = 1.4
+        bias[3] = 0.3
+        bias[4] = 1.4
+        self.leave.bias.data.copy_(bias.reshape(-1))
+
+    def forward(self, mel: Tensor, roll: Tensor) -> Tensor:
+        batch, frames = roll.shape[0], roll.shape[1]
+        excitation = self.excitation(roll)
+        inputs = [scaled(mel), (excitation - MEL_CENTRE) / MEL_SCALE, roll.reshape(batch, frames, ROLL)]
+        x = self.enter(torch.cat(inputs, -1))
+        for block in self.blocks:
+            x = block(x)
+        raw = self.leave(self.norm(x)).float().reshape(batch, frames, 5, ft.BINS)
+        mid = torch.matmul(mel[..., : ft.BANDS], self.spread)
+        side = mid + torch.matmul(mel[..., ft.BANDS :], self.spread)
+        # Where no harmonic lies, the excitation is at its floor and its gain must not explode.
+        base = torch.matmul(torch.clamp(excitation, min=-8.0), self.spread)
+        hm = torch.exp(torch.clamp(mid - base + raw[:, :, 0], -20.0, 8.0))
+        nm = torch.exp(torch.clamp(mid + raw[:, :, 1], -20.0, 4.0))
+        hs = torch.exp(torch.clamp(side - base + raw[:, :, 2], -20.0, 8.0)) * torch.tanh(raw[:, :, 3])
+        ns = torch.exp(torch.clamp(side + raw[:, :, 4], -20.0, 4.0))
+        return torch.stack([hm, nm, hs, ns], 2)

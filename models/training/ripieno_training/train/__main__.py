@@ -1,0 +1,34 @@
+"""`python -m ripieno_training.train {prior,denoiser,vocoder} --clips DIR --out DIR --minutes M [--resume]`.
+
+The same command trains on a GPU when there is one, with larger batches. `--resume --grow` goes on with more
+performances and instruments than the checkpoint knows.
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+from .run import train
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="ripieno_training.train", description=__doc__)
+    parser.add_argument("model", choices=["prior", "denoiser", "vocoder"])
+    parser.add_argument("--clips", type=Path, required=True, help="folder the data renderer wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints")
+    parser.add_argument("--minutes", type=float, default=30.0, help="training time of this run")
+    parser.add_argument("--steps", type=float, default=math.inf, help="end after as many steps, if that is sooner")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
+    parser.add_argument("--grow", action="store_true", help="of fewer performances: extend it, begin a new schedule")
+    parser.add_argument("--like", nargs="*", default=[], metavar="NEW=OLD", help="whom a new entry begins as")
+    parser.add_argument("--rewarm", action="store_true", help="begin a new learning-rate schedule")
+    parser.add_argument("--valid", action="store_true", help="measure on the valid split at every checkpoint")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the recipe")
+    arguments = parser.parse_args()
+    train(arguments, arguments.model)
+
+
+if __name__ == "__main__":
+    main()

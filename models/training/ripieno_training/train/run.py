@@ -1,0 +1,214 @@
+"""One training run, resumable: the newest checkpoint is written every two minutes, atomically."""
+
+import argparse
+import copy
+import csv
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .. import features as ft
+from ..dataset import Clip, Crops, load_split
+from ..vocabulary import current
+from .checkpoint import load_network, network, recipe
+from .growth import grown, known, order
+from .losses import DenoiserLoss, PriorLoss, VocoderLoss, loudest, residual_deviation, to_tensors
+
+SAVE_EVERY = 120.0
+"""seconds"""
+LAST_RATE = 0.03
+"""of the learning rate, where its cosine ends"""
+AUDIBLE = ("vocoder",)
+"""networks that are trained on sound, not on mel frames"""
+
+Loss = Callable[[nn.Module, dict[str, Tensor]], Tensor]
+
+
+@dataclass
+class Schedule:
+    """The learning rate: a warm-up, then a cosine over the planned minutes or steps, whichever end first."""
+
+    rate: float
+    warmup: int
+    step: int = 0
+    """where it began"""
+    seconds: float = 0.0
+    """of training, where it began"""
+
+    def at(self, step: int, seconds: float, last_step: float, last_second: float) -> float:
+        """The rate of a step."""
+        by_time = (seconds - self.seconds) / max(last_second - self.seconds, 1e-9)
+        by_step = (step - self.step) / max(last_step - self.step, 1e-9)
+        progress = min(1.0, max(by_time, by_step))
+        warm = min(1.0, (step - self.step + 1) / self.warmup)
+        return self.rate * warm * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def optimiser_of(model: nn.Module, config: dict[str, Any]) -> torch.optim.AdamW:
+    """AdamW; only matrices decay."""
+    names, parameters = order(model), dict(model.named_parameters())
+    matrices = sum(p.ndim > 1 for p in parameters.values())
+    groups = [
+        {"params": [parameters[n] for n in names[:matrices]], "weight_decay": config["weight_decay"]},
+        {"params": [parameters[n] for n in names[matrices:]], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config["rate"], betas=(0.9, 0.99))
+
+
+def changed(config: dict[str, Any], changes: list[str]) -> dict[str, Any]:
+    """A recipe with KEY=VALUE changes, values in YAML."""
+    for change in changes:
+        key, _, value = change.partition("=")
+        if key not in config:
+            raise SystemExit(f"the recipe has no {key}; it has {', '.join(config)}")
+        # YAML takes 1e-3 for a word.
+        config[key] = float(value) if isinstance(config[key], float) else yaml.safe_load(value)
+    return config
+
+
+class Run:
+    """A network, its average, its optimiser and how far they have come."""
+
+    def __init__(self, arguments: argparse.Namespace, name: str) -> None:
+        self.name, self.out = name, arguments.out
+        self.file = arguments.out / f"{name}.pt"
+        self.config = changed(recipe(name), arguments.set)
+        self.vocabulary = current()
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(self.config["seed"])
+        self.model = network(self.config, self.vocabulary).to(self.device)
+        self.average = copy.deepcopy(self.model).eval()
+        self.optimiser = optimiser_of(self.model, self.config)
+        self.step, self.seconds, self.kept = 0, 0.0, {}
+        self.schedule = Schedule(self.config["rate"], self.config["warmup"])
+        if arguments.resume and self.file.exists():
+            self.resume(arguments.grow, dict(pair.split("=", 1) for pair in arguments.like), arguments.rewarm)
+
+    def resume(self, grow: bool, like: dict[str, str], rewarm: bool) -> None:
+        """Goes on from the newest checkpoint."""
+        state = torch.load(self.file, map_location=self.device, weights_only=False)
+        before = known(state, self.vocabulary)
+        same = (before.performances, before.instruments) == (self.vocabulary.performances, self.vocabulary.instruments)
+        if not same and not grow:
+            raise SystemExit(
+                f"{self.file} knows {len(before.performances)} performances and {len(before.instruments)} instruments, "
+                f"performances.toml {len(self.vocabulary.performances)} and {len(self.vocabulary.instruments)}: "
+                "--grow extends it"
+            )
+        state = grown(state, self.model, self.vocabulary, like)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds, self.kept = state["step"], state["seconds"], state["kept"]
+        if not same or rewarm:
+            # What was measured of the old players does not hold for the new ones.
+            self.kept.pop("residual_std", None)
+            self.schedule.step, self.schedule.seconds = self.step, self.seconds
+        elif "schedule" in state:
+            self.schedule.step, self.schedule.seconds = state["schedule"]["step"], state["schedule"]["seconds"]
+
+    def save(self, clips: list[Clip]) -> None:
+        """Writes the checkpoint."""
+        state = {
+            "model": self.model.state_dict(), "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds,
+            "schedule": asdict(self.schedule), "config": self.config, "kept": self.kept,
+            "vocabulary": self.vocabulary.kept(), "clips": len(clips),
+            "hours": sum(len(c.mel) for c in clips) / ft.FPS / 3600, "device": str(self.device),
+        }  # fmt: skip
+        part = self.file.with_suffix(".part")
+        torch.save(state, part)
+        part.rename(self.file)
+
+    def learn(self, loss_of: Loss, batch: dict[str, Tensor], rate: float) -> float:
+        """One step; the loss before it."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device.type, torch.bfloat16):
+            loss = loss_of(self.model, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config["clip"])
+        if torch.isfinite(norm):
+            self.optimiser.step()
+        self.step += 1
+        weight = min(self.config["average"], (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for a, b in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                a.lerp_(b, 1 - weight)
+        return loss.item()
+
+
+def objective(run: Run, crops: Crops, clips: list[Clip]) -> Loss:
+    """What the network of a run is trained to make small; measures what that needs to know of the data."""
+    null = len(run.vocabulary.performances)
+    if run.name == "prior":
+        run.kept["ceiling"] = loudest(clips, null, len(run.vocabulary.instruments))
+        return PriorLoss(run.config, null)
+    if run.name == "vocoder":
+        return VocoderLoss(run.config)
+    prior = load_network(run.out, "prior").to(run.device)
+    if "residual_std" not in run.kept:
+        run.kept["residual_std"] = residual_deviation(prior, crops, 512, run.device).cpu()
+    return DenoiserLoss(run.config, null, prior, run.kept["residual_std"].to(run.device))
+
+
+def measured(run: Run, loss_of: Loss, held: list[Clip]) -> float:
+    """The loss of the averaged weights on the same 48 crops each time."""
+    crops = Crops(held, run.config["frames"], 1)
+    draw = crops.audio_batch if run.name in AUDIBLE else crops.batch
+    torch.manual_seed(1)
+    with torch.no_grad(), torch.autocast(run.device.type, torch.bfloat16):
+        losses = [loss_of(run.average, to_tensors(draw(8), run.device)).item() for _ in range(6)]
+    torch.manual_seed(run.config["seed"] + run.step)
+    return float(np.mean(losses))
+
+
+def train(arguments: argparse.Namespace, name: str) -> None:
+    """One training run."""
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(arguments.threads)
+    run = Run(arguments, name)
+    config, audible = run.config, name in AUDIBLE
+    clips = load_split(arguments.clips, "train", arguments.threads, audible)
+    crops = Crops(clips, config["frames"], config["seed"] + run.step)
+    held = load_split(arguments.clips, "valid", arguments.threads, audible) if arguments.valid else []
+    loss_of = objective(run, crops, clips)
+    draw = crops.audio_batch if audible else crops.batch
+    size = config["batch"] * (config["gpu_factor"] if run.device.type == "cuda" else 1)
+    before = run.seconds
+    last_step, last_second = run.step + arguments.steps, before + 60 * arguments.minutes
+    log = csv.writer(open(arguments.out / f"{name}.csv", "a" if run.step else "w", newline=""))
+    smooth, started, saved = None, time.monotonic(), time.monotonic()
+    bar = tqdm(total=100, unit="%", desc=name, mininterval=10)
+    first_step = run.step
+    while run.step < last_step and run.seconds < last_second:
+        rate = run.schedule.at(run.step, run.seconds, last_step, last_second)
+        loss = run.learn(loss_of, to_tensors(draw(size), run.device), rate)
+        run.seconds = before + time.monotonic() - started
+        smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
+        if run.step % 50 == 0:
+            log.writerow([run.step, round(run.seconds, 1), round(smooth, 5)])
+            bar.set_postfix(step=run.step, loss=round(smooth, 4), refresh=False)
+        done = max(
+            (run.step - first_step) / arguments.steps, (run.seconds - before) / max(60 * arguments.minutes, 1e-9)
+        )
+        bar.update(int(100 * done) - bar.n)
+        if time.monotonic() - saved > SAVE_EVERY:
+            saved = time.monotonic()
+            run.save(clips)
+            if held:
+                valid = measured(run, loss_of, held)
+                tqdm.write(f"{name} step {run.step} {run.seconds / 60:.1f} min train {smooth:.4f} valid {valid:.4f}")
+    run.save(clips)
+    valid = f" valid {measured(run, loss_of, held):.4f}" if held else ""
+    each = (run.seconds - before) / max(run.step - first_step, 1)
+    tqdm.write(f"{name} step {run.step} {run.seconds / 60:.1f} min train {smooth:.4f}{valid} {each:.3f} s a step")

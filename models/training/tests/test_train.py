@@ -1,0 +1,119 @@
+"""The training commands, from made-up clips to checkpoints that go on."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ripieno_training import features as ft
+from ripieno_training import vocabulary
+from ripieno_training.train import load_bounded, load_network
+from ripieno_training.train.__main__ import main
+from ripieno_training.train.run import changed
+
+CLIPS = (("concert-grand", "piano"), ("guitar-room", "guitar"))
+NARROW = {
+    "prior": "network={kind: prior, width: 16, blocks: 1}",
+    "denoiser": "network={kind: stack, width: 16, blocks: 1}",
+    "vocoder": "network={kind: vocoder, width: 16, blocks: 1}",
+}
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """A folder with a second of two players in both splits."""
+    random = np.random.default_rng(1)
+    for split in ("train", "valid"):
+        for performance, instrument in CLIPS:
+            file = tmp_path / "clips" / split / performance / f"{instrument}-0000.npz"
+            file.parent.mkdir(parents=True)
+            np.savez(
+                file, audio=random.integers(-9000, 9000, (2, ft.SAMPLE_RATE), np.int16),
+                notes=np.array([[0.1, 0.6, 60.0, 90.0]]), performance=performance, instrument=instrument, work="none",
+            )  # fmt: skip
+    return tmp_path / "clips"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, name: str, clips: Path, *more: str) -> dict:
+    """Trains, and reads the checkpoint."""
+    out = clips.parent / "out"
+    given = [
+        "train",
+        name,
+        "--clips",
+        str(clips),
+        "--out",
+        str(out),
+        *more,
+        "--set",
+        "frames=32",
+        "batch=2",
+        NARROW[name],
+    ]
+    monkeypatch.setattr(sys, "argv", given)
+    main()
+    return torch.load(out / f"{name}.pt", weights_only=False)
+
+
+@pytest.fixture
+def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """performances.toml with only what the clips need: ten performances, of which `CLIPS` are the first and last."""
+    text = vocabulary.FILE.read_text()
+    cards = [text[m.start() :].split("\n\n")[0] for m in re.finditer(r"\[\[(performance|instrument)\]\]", text)]
+    kept = [c for c in cards if int(re.search(r"index = (\d+)", c)[1]) < (10 if c.startswith("[[perf") else 21)]
+    file = tmp_path / "few.toml"
+    file.write_text("\n\n".join(kept))
+    monkeypatch.setattr(vocabulary, "FILE", file)
+    return file
+
+
+def grow(file: Path) -> None:
+    """Adds a performance and an instrument."""
+    instrument = '[[instrument]]\nindex = 21\nid = "lute"\nprogram = 24\nlo = 30\nhi = 80\n'
+    card = '[[performance]]\nindex = 10\nid = "lute-room"\nroom = "attic"\nplayers = ["lute", "guitar"]\n'
+    file.write_text(f"{file.read_text()}\n\n{instrument}\n{card}")
+
+
+@pytest.mark.parametrize("name", ["prior", "vocoder"])
+def test_a_resumed_run_goes_on_where_it_stopped(name: str, clips: Path, few: Path, monkeypatch) -> None:
+    first = run(monkeypatch, name, clips, "--steps", "2")
+    second = run(monkeypatch, name, clips, "--steps", "3", "--resume", "--valid")
+    assert (first["step"], second["step"]) == (2, 5)
+    assert second["seconds"] > first["seconds"]
+    assert second["schedule"]["step"] == 0
+    load_network(clips.parent / "out", name)
+
+
+def test_prior_and_denoiser_grow_and_learn_who_is_new(clips: Path, few: Path, monkeypatch) -> None:
+    run(monkeypatch, "prior", clips, "--steps", "2")
+    before = run(monkeypatch, "denoiser", clips, "--steps", "2")
+    grow(few)
+    with pytest.raises(SystemExit, match="--grow"):
+        run(monkeypatch, "prior", clips, "--steps", "1", "--resume")
+    run(monkeypatch, "prior", clips, "--steps", "1", "--resume", "--grow")
+    after = run(monkeypatch, "denoiser", clips, "--steps", "2", "--resume", "--grow")
+    assert after["vocabulary"]["performances"][-1] == "lute-room"
+    assert (after["step"], after["schedule"]["step"]) == (4, 2)
+    old, new = (state["model"]["players.performance.weight"] for state in (before, after))
+    assert len(new) == len(old) + 1
+    guitar = before["vocabulary"]["performances"].index("guitar-room")
+    torch.testing.assert_close(new[-2], old[guitar], atol=0.01, rtol=0.01)
+    torch.testing.assert_close(new[-1], old[-1], atol=0.01, rtol=0.01)
+    bounded, deviation = load_bounded(clips.parent / "out")
+    assert bounded.ceiling.shape == (12, 22, ft.BANDS) and (deviation > 0).all()
+
+
+def test_clips_of_performances_that_are_not_in_the_vocabulary_are_left_alone(
+    clips: Path, few: Path, monkeypatch
+) -> None:
+    (clips / "train" / "guitar-room").rename(clips / "train" / "unheard-of")
+    assert run(monkeypatch, "prior", clips, "--steps", "1")["clips"] == 1
+
+
+def test_a_recipe_has_no_setting_of_another_name() -> None:
+    assert changed({"rate": 1.0}, ["rate=1e-3"]) == {"rate": 1e-3}
+    with pytest.raises(SystemExit, match="no rat;"):
+        changed({"rate": 1.0}, ["rat=1"])

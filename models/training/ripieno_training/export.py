@@ -15,10 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from . import features as ft
-from .dataset import catalogue
 from .manifest import MANIFEST, read, write_model_entry, write_synth, write_trained
 from .networks import MEL
-from .train import load_bounded, load_network
+from .train.checkpoint import learned, load_bounded, load_network
+from .train.checkpoint import read as read_checkpoint
 
 LICENCE = "CC-BY-4.0"
 SMALLEST = 256
@@ -126,12 +126,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(SIGNATURES), choices=list(SIGNATURES))
     parser.add_argument("--out", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
     arguments = parser.parse_args()
+    # What the prior never heard is not offered: the tables of all networks have its length.
+    vocabulary = learned(read_checkpoint(arguments.checkpoints, "prior"))
     for name in arguments.only:
-        state = torch.load(arguments.checkpoints / f"{name}.pt", map_location="cpu", weights_only=False)
+        state = read_checkpoint(arguments.checkpoints, name)
+        if len(learned(state).performances) < len(vocabulary.performances):
+            print(f"{name} was trained with fewer performances than the prior: it will be poor with the others")
         if name == "denoiser":
-            model, _ = load_bounded(arguments.checkpoints)
+            model, _ = load_bounded(arguments.checkpoints, vocabulary=vocabulary)
         else:
-            model = load_network(arguments.checkpoints, name)
+            model = load_network(arguments.checkpoints, name, vocabulary)
         file = arguments.out / "synth" / f"{name}.onnx"
         figures = export(model, name, file)
         figures |= {
@@ -154,8 +158,8 @@ def main() -> None:
             undecided = {"default_steps": 0, "default_guidance_notes": 1.0, "default_guidance_performance": 1.0}
             write_synth({**undecided, **kept, "residual_std": deviation}, manifest)
         if hasattr(model, "players"):
-            # Embeddings of all that performances.toml has, or the weights would not have fitted.
-            write_trained(*(len(ids) for ids in catalogue()), arguments.out / "synth" / "performances.toml")
+            known = len(vocabulary.performances), len(vocabulary.instruments)
+            write_trained(*known, arguments.out / "synth" / "performances.toml")
         print(name, figures)
 
 

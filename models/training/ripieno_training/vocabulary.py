@@ -53,7 +53,7 @@ def parse(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> Vocabulary:
     return Vocabulary(
         tuple(card["id"] for card in performances),
         tuple(card["id"] for card in instruments),
-        tuple(card.get("room_id", card["room"]) for card in performances),
+        tuple(card["room_id"] for card in performances),
         tuple(tuple(card["players"]) for card in performances),
         tuple(card["program"] for card in instruments),
     )

@@ -73,7 +73,7 @@ def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def grow(file: Path) -> None:
     """Adds a performance and an instrument."""
     instrument = '[[instrument]]\nindex = 21\nid = "lute"\nprogram = 24\nlo = 30\nhi = 80\n'
-    card = '[[performance]]\nindex = 10\nid = "lute-room"\nroom = "attic"\nplayers = ["lute", "guitar"]\n'
+    card = '[[performance]]\nindex = 10\nid = "lute-room"\nroom_id = "attic"\nplayers = ["lute", "guitar"]\n'
     file.write_text(f"{file.read_text()}\n\n{instrument}\n{card}")
 
 

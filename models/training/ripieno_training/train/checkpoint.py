@@ -1,6 +1,5 @@
 """Recipes, checkpoints and the networks in them."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from ..diffusion import alpha_bars
 from ..networks import Bounded, Denoiser, Prior, Vocoder
 from ..vocabulary import Vocabulary, current
-from .growth import grown
+from .growth import grown, known
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {"prior": Prior, "stack": Denoiser, "vocoder": Vocoder}
@@ -36,40 +35,42 @@ def network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
     return kind(performances, instruments, rooms=vocabulary.room_indices, **sizes)
 
 
-def read(folder: Path, name: str, vocabulary: Vocabulary | None = None) -> tuple[nn.Module, dict[str, Any]]:
-    """A network without its weights and its checkpoint, grown to the present vocabulary."""
-    vocabulary = vocabulary or current()
+def read(folder: Path, name: str) -> dict[str, Any]:
+    """A checkpoint as it was written."""
     state = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=False)
     # Checkpoints from before recipes said what they build are of the recipe of their name.
     state["config"].setdefault("network", recipe(name)["network"])
+    return state
+
+
+def learned(state: dict[str, Any]) -> Vocabulary:
+    """Whom a checkpoint has heard."""
+    return known(state, current())
+
+
+def averaged(state: dict[str, Any], vocabulary: Vocabulary | None = None) -> nn.Module:
+    """The averaged weights of a checkpoint, ready to use; rooms are folded into performances.
+
+    For another vocabulary than its own its tables grow, which is right for whom it knows.
+    """
+    vocabulary = vocabulary or current()
     model = network(state["config"], vocabulary)
-    return model, grown(state, model, vocabulary)
-
-
-def load_network(folder: Path, name: str) -> nn.Module:
-    """The averaged weights of a checkpoint, ready to use; rooms are folded into performances."""
-    model, state = read(folder, name)
+    state = grown(state, model, vocabulary)
     model.load_state_dict(state["average"])
     if "ceiling" in state["kept"]:
         model.ceiling.copy_(state["kept"]["ceiling"])
-    fold(model)
+    if hasattr(model, "players"):
+        model.players.fold()
     return model.eval()
 
 
-def fold(model: nn.Module) -> None:
-    """Folds the rooms of a network into its performances."""
-    if hasattr(model, "players"):
-        model.players.fold()
+def load_network(folder: Path, name: str, vocabulary: Vocabulary | None = None) -> nn.Module:
+    """A network of a folder, for today's vocabulary or another."""
+    return averaged(read(folder, name), vocabulary)
 
 
-def load_bounded(folder: Path, name: str = "denoiser") -> tuple[Bounded, Tensor]:
+def load_bounded(folder: Path, name: str = "denoiser", vocabulary: Vocabulary | None = None) -> tuple[Bounded, Tensor]:
     """A denoiser of a folder as it is shipped, and the residual's deviation per band [MEL]."""
-    _, state = read(folder, name)
-    deviation, bars = state["kept"]["residual_std"], torch.from_numpy(alpha_bars())
-    ceiling = load_network(folder, "prior").ceiling
-    return Bounded(load_network(folder, name), bars, deviation, ceiling).eval(), deviation
-
-
-def averaged(model: nn.Module) -> nn.Module:
-    """A copy to average the weights in."""
-    return copy.deepcopy(model).eval()
+    state, bars = read(folder, name), torch.from_numpy(alpha_bars())
+    ceiling, deviation = load_network(folder, "prior", vocabulary).ceiling, state["kept"]["residual_std"]
+    return Bounded(averaged(state, vocabulary), bars, deviation, ceiling).eval(), deviation

@@ -32,7 +32,7 @@ PLAYED = [
     ("string-orchestra-church", "violin"),
     ("jazz-club", "electric-piano"),
     ("mallets-hall", "marimba"),
-    ("orchestra-stage", "horn"),
+    ("orchestra-hall", "timpani"),
 ]
 
 

@@ -7,6 +7,7 @@ several sampler settings. The setting is chosen on the valid split and reported,
 
 import argparse
 import json
+from collections.abc import Collection
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -23,6 +24,7 @@ from .diffusion import ddim, guided
 from .listening import embed, frechet, note_f1, stft_distance
 from .manifest import write_figures, write_synth
 from .train import load_bounded, load_network, synthesize, white_noise
+from .train.checkpoint import learned, read
 
 EDGE = ft.WINDOW
 """samples cut at both ends, where the inverse transform is incomplete"""
@@ -101,10 +103,10 @@ class Chain:
         return synthesize(gains, excitation, noise)[0, :, EDGE:-EDGE].numpy()
 
 
-def held_out(root: Path, split: str, per_performance: int) -> list[Clip]:
-    """The first clips of every performance in a split, instruments in turn."""
+def held_out(root: Path, split: str, per_performance: int, known: Collection[str]) -> list[Clip]:
+    """The first clips of every known performance in a split, instruments in turn."""
     clips = []
-    for folder in sorted((root / split).iterdir()):
+    for folder in sorted(folder for folder in (root / split).iterdir() if folder.name in known):
         paths = sorted(folder.glob("*.npz"), key=lambda path: (path.stem.rsplit("-", 1)[1], path.stem))
         clips += [load(path) for path in paths[:per_performance]]
     return clips
@@ -242,7 +244,8 @@ def main() -> None:
             for guidance in arguments.guidance
             for share in arguments.share
         ]
-    clips = held_out(arguments.clips, "valid", arguments.choose)
+    known = learned(read(arguments.checkpoints, "prior")).performances
+    clips = held_out(arguments.clips, "valid", arguments.choose, known)
     task = Task(settings, [], arguments.seconds, musicnn)
     valid = evaluate(arguments.checkpoints, clips, task, arguments.processes)
     show(f"valid, {len(clips)} clips", valid)
@@ -250,7 +253,7 @@ def main() -> None:
     if len(settings) > 2:
         chosen = best(valid, settings)
         final = [CEILING, PRIOR, chosen]
-        clips = held_out(arguments.clips, "test", arguments.report)
+        clips = held_out(arguments.clips, "test", arguments.report, known)
         task = Task(final, [] if arguments.no_notes else final, arguments.seconds, musicnn)
         test = evaluate(arguments.checkpoints, clips, task, arguments.processes)
         show(f"test, {len(clips)} clips, chosen on valid: {chosen}", test)

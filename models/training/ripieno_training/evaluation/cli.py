@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import time
 import tomllib
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from .. import features as ft
 from ..dataset import Clip, catalogue
 from ..evaluate_synth import EDGE, Chain
 from ..listening import embed, note_f1, stft_distance
-from ..render.recipes import VOCABULARY, Performance, performances
+from ..render.recipes import Performance, performances
 from ..render.renderer import SOUNDFONT_FOLDERS, Stage
 from ..render.scores import Corpus
+from ..train.checkpoint import learned, read
 from . import picture, table
 from .excerpts import excerpts, played
 from .groups import Gaussian
@@ -27,6 +29,8 @@ from .systems import FLUID, TRUTH, System, chains, general_midi, sound_of
 
 PICTURES = ft.MODELS / "synth" / "pictures"
 SEED = 20261121
+DRAWN = [TRUTH.name, FLUID.name, "prior + diffusion"]
+"""systems of the map of performances"""
 
 
 def _measured(system: System, audio: np.ndarray, true: np.ndarray, notes: np.ndarray, musicnn: Path, f1: bool) -> tuple:
@@ -51,9 +55,11 @@ def _sound(
 
 def run(options: argparse.Namespace) -> None:
     """Renders, measures and writes a result. What is done is kept in the work folder, so that a run can go on."""
+    started = time.monotonic()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
-    known = list(performances().values())[: options.performances]
+    learnt = learned(read(options.checkpoints, "prior")).performances
+    known = [performances()[name] for name in learnt]
     stage = Stage(options.audio_root, [*options.soundfonts, *SOUNDFONT_FOLDERS])
     splits = options.symbolic_root / "splits.csv"
     training, test = (Corpus(options.symbolic_root, splits, split) for split in ("train", "test"))
@@ -64,13 +70,16 @@ def run(options: argparse.Namespace) -> None:
     steps = options.steps if options.steps is not None else synth.get("default_steps", 4)
     share = options.share if options.share is not None else synth.get("residual_share", 1.0)
     systems = [TRUTH, FLUID, *chains(steps, share)]
-    if options.systems:
-        systems = [system for system in systems if any(part in system.name for part in options.systems)]
+    systems = [system for system in systems if not any(part in system.name for part in options.without)]
     heard: dict[str, list[Heard]] = {system.name: [] for system in systems}
     rng = np.random.default_rng(SEED)
     pieces = list(excerpts(test, options.pieces, options.seconds, SEED))
     jobs = [(i, j) for i in range(len(pieces)) for j in rng.choice(len(known), options.each, replace=False)]
+    done = 0
     for number, (i, j) in enumerate(tqdm(jobs, desc="excerpts")):
+        if time.monotonic() - started > 60 * options.minutes:
+            break
+        done += 1
         performance = known[j]
         played_parts = played(pieces[i], performance, SEED)
         parts = None
@@ -84,15 +93,15 @@ def run(options: argparse.Namespace) -> None:
                 audio = _sound(system, chain, parts, performance, stage, 100 * number)
                 measured, row = _measured(system, audio, true, notes[notes[:, 0] >= 0], musicnn, not options.no_notes)
                 np.savez(kept, embeddings=measured, figures=json.dumps(row))
-            with np.load(kept) as read:
-                heard[system.name].append(Heard(performance.id, read["embeddings"], json.loads(str(read["figures"]))))
+            with np.load(kept) as row:
+                heard[system.name].append(Heard(performance.id, row["embeddings"], json.loads(str(row["figures"]))))
         stage.close()
     result = {
         "name": options.name,
         "checkpoints": options.title or options.name,
-        "works": len(pieces),
+        "works": len({i for i, _ in jobs[:done]}),
         "each": options.each,
-        "excerpts": len(jobs),
+        "excerpts": done,
         "seconds": options.seconds,
         "performances": len(known),
         "steps": steps,
@@ -102,8 +111,7 @@ def run(options: argparse.Namespace) -> None:
         "systems": {name: figures(rows, groups) for name, rows in heard.items()},
     }
     result["picture"] = f"performances-{options.name}.png"
-    drawn = [TRUTH.name, FLUID.name, systems[-1].name if options.systems else "prior + diffusion"]
-    picture.draw({name: heard[name] for name in drawn if name in heard}, PICTURES / result["picture"])
+    picture.draw({name: heard[name] for name in DRAWN if name in heard}, PICTURES / result["picture"])
     table.RESULTS.mkdir(parents=True, exist_ok=True)
     file = table.RESULTS / f"evaluation-{options.name}.json"
     file.write_text(json.dumps(_rounded(result), indent=1) + "\n")
@@ -146,11 +154,10 @@ def main() -> None:
     measure.add_argument("--each", type=int, default=3, help="random performances of each work")
     measure.add_argument("--seconds", type=float, default=12.0, help="of each work")
     measure.add_argument("--group-excerpts", type=int, default=10, help="training works that stand for a performance")
-    known = tomllib.loads(VOCABULARY.read_text())["trained"]["performances"]
-    measure.add_argument("--performances", type=int, default=known, help="the first so many that the models know")
+    measure.add_argument("--minutes", type=float, default=float("inf"), help="begin no excerpt after so long")
     measure.add_argument("--steps", type=int, help="default: the manifest's")
     measure.add_argument("--share", type=float, help="of the residual; default: the manifest's")
-    measure.add_argument("--systems", nargs="+", help="only systems whose names contain one of these")
+    measure.add_argument("--without", nargs="+", default=[], help="leave out systems whose names contain one of these")
     measure.add_argument("--no-notes", action="store_true", help="without transcription")
     measure.add_argument("--threads", type=int, default=1)
     measure.set_defaults(do=run)

@@ -5,6 +5,7 @@ Weights are stored as fp16 and cast to fp32 where they are used; ONNX Runtime fo
 
 import argparse
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,67 +13,37 @@ import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+from torch import nn
 
-from . import features as ft
-from .manifest import MANIFEST, read, write_model_entry, write_synth, write_trained
-from .networks import MEL
+from .manifest import MANIFEST, read, write_denoiser, write_model_entry, write_synth, write_trained
+from .networks import T5
+from .networks.t5 import ASIDE
+from .signatures import SIGNATURES, Signature, example, pair
 from .train.checkpoint import learned, load_bounded, load_network
 from .train.checkpoint import read as read_checkpoint
+from .vocabulary import Vocabulary
 
 LICENCE = "CC-BY-4.0"
 SMALLEST = 256
 """tensors with fewer elements stay fp32"""
-
-
-def tensor(name: str, shape: list, kind: str, unit: str) -> dict:
-    """One manifest line of an input or output."""
-    return {"name": name, "shape": shape, "type": kind, "unit": unit}
-
-
-FRAMES = ["batch", "frames"]
-ROLL = tensor("roll", [*FRAMES, ft.PLANES, ft.KEYS], "f32", "note roll: onset, held, age, release per key")
-WHO = [
-    tensor("instrument", ["batch"], "i64", "index in performances.toml"),
-    tensor("performance", ["batch"], "i64", "index in performances.toml; their number is the null performance"),
-    tensor("notes_on", ["batch"], "f32", "1, or 0 to null the notes"),
-]
-MEL_OUT = "natural log magnitude: mid bands, then side minus mid"
-SIGNATURES = {
-    "prior": ([ROLL, *WHO], [tensor("mel", [*FRAMES, MEL], "f32", MEL_OUT)]),
-    "denoiser": (
-        [
-            tensor("x", [*FRAMES, MEL], "f32", "noisy residual in its standard deviations"),
-            tensor("prior", [*FRAMES, MEL], "f32", MEL_OUT),
-            ROLL,
-            *WHO,
-            tensor("t", ["batch"], "f32", "diffusion time, 0 to 999"),
-        ],
-        [tensor("v", [*FRAMES, MEL], "f32", "v of the residual in its standard deviations")],
-    ),
-    "vocoder": (
-        [tensor("mel", [*FRAMES, MEL], "f32", MEL_OUT), ROLL],
-        [tensor("gains", [*FRAMES, 4, ft.BINS], "f32", "linear gain of E and Z1 in mid, of E and Z2 in side")],
-    ),
+DENOISERS = {
+    "denoiser": "unet",
+    "denoiser_base": "unet-base",
+    "t5": "t5",
+    "t5_base": "t5-base",
+    "distilled": "distilled",
 }
+"""what people call the denoiser of a checkpoint"""
+CHECKPOINTS = ["prior", *DENOISERS, "vocoder"]
 
 
-def example(name: str, batch: int, frames: int) -> tuple[Tensor, ...]:
-    """Plausible inputs of a network, in the order of its signature."""
-    random = np.random.default_rng(7)
-    notes = np.array([[i * 0.11, i * 0.11 + 0.4, 40 + 5 * i, 90] for i in range(8)])
-    roll = torch.from_numpy(ft.note_roll(notes, 0, frames))[None].repeat(batch, 1, 1, 1)
-    made = {
-        "roll": roll,
-        "mel": torch.from_numpy(random.normal(-7, 2, (batch, frames, MEL)).astype(np.float32)),
-        "x": torch.from_numpy(random.normal(0, 1, (batch, frames, MEL)).astype(np.float32)),
-        "prior": torch.from_numpy(random.normal(-7, 2, (batch, frames, MEL)).astype(np.float32)),
-        "instrument": torch.arange(batch) % 3,
-        "performance": torch.arange(batch) % 3,
-        "notes_on": torch.ones(batch),
-        "t": torch.full((batch,), 500.0),
-    }
-    return tuple(made[line["name"]] for line in SIGNATURES[name][0])
+@dataclass(frozen=True)
+class Graph:
+    """A network to write."""
+
+    name: str
+    model: nn.Module
+    signature: Signature
 
 
 def halve(model: onnx.ModelProto) -> None:
@@ -88,9 +59,9 @@ def halve(model: onnx.ModelProto) -> None:
         model.graph.node.insert(i, node)
 
 
-def export(model: nn.Module, name: str, file: Path) -> dict:
+def export(model: nn.Module, signature: Signature, file: Path, fp16: bool = True) -> dict:
     """Writes one network; returns the largest differences of its outputs from PyTorch's and the file's size."""
-    inputs, outputs = SIGNATURES[name]
+    inputs, outputs = signature
     names = [line["name"] for line in inputs]
     axes = {
         line["name"]: {i: axis for i, axis in enumerate(line["shape"]) if isinstance(axis, str)}
@@ -100,15 +71,16 @@ def export(model: nn.Module, name: str, file: Path) -> dict:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            model, example(name, 2, 16), str(file), input_names=names, output_names=[outputs[0]["name"]],
+            model, example(inputs, 2, 16), str(file), input_names=names, output_names=[outputs[0]["name"]],
             dynamic_axes=axes, opset_version=17, dynamo=False,
         )  # fmt: skip
     graph = onnx.load(str(file))
-    halve(graph)
+    if fp16:
+        halve(graph)
     onnx.checker.check_model(graph)
     onnx.save(graph, str(file))
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    feed = example(name, 3, 96)
+    feed = example(inputs, 3, 96)
     with torch.no_grad():
         ours = model(*feed).numpy()
     theirs = session.run(None, {n: v.numpy() for n, v in zip(names, feed, strict=True)})[0]
@@ -119,25 +91,37 @@ def export(model: nn.Module, name: str, file: Path) -> dict:
     }
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="ripieno_training.export", description=__doc__)
-    parser.add_argument("--checkpoints", type=Path, required=True)
-    parser.add_argument("--only", nargs="*", default=list(SIGNATURES), choices=list(SIGNATURES))
-    parser.add_argument("--out", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
-    arguments = parser.parse_args()
-    # What the prior never heard is not offered: the tables of all networks have its length.
-    vocabulary = learned(read_checkpoint(arguments.checkpoints, "prior"))
-    for name in arguments.only:
-        state = read_checkpoint(arguments.checkpoints, name)
-        if len(learned(state).performances) < len(vocabulary.performances):
-            print(f"{name} was trained with fewer performances than the prior: it will be poor with the others")
-        if name == "denoiser":
-            model, _ = load_bounded(arguments.checkpoints, vocabulary=vocabulary)
-        else:
-            model = load_network(arguments.checkpoints, name, vocabulary)
-        file = arguments.out / "synth" / f"{name}.onnx"
-        figures = export(model, name, file)
+def graphs(folder: Path, name: str, vocabulary: Vocabulary) -> list[Graph]:
+    """What a checkpoint is written as: one graph, or two of an encoder-decoder."""
+    if name not in DENOISERS:
+        return [Graph(name, load_network(folder, name, vocabulary), SIGNATURES[name])]
+    model, _ = load_bounded(folder, name, vocabulary)
+    if isinstance(model, T5):
+        first, second = pair(model.encoder.width // 2 + ASIDE)
+        return [Graph(f"{name}_encoder", model.encoder, first), Graph(f"{name}_decoder", model.decoder, second)]
+    return [Graph("denoiser_distilled" if name == "distilled" else name, model, SIGNATURES["denoiser"])]
+
+
+def denoiser_entry(name: str, made: list[Graph], times: list[int]) -> dict:
+    """The table [[synth.denoiser]] of a checkpoint."""
+    parts = ["model"] if len(made) == 1 else ["encoder", "model"]
+    entry = {"name": DENOISERS[name]} | {part: graph.name for part, graph in zip(parts, made, strict=True)}
+    if times:
+        return entry | {"sampler": "distilled", "steps": len(times), "times": times}
+    # Without a number, the synthesizer's default steps.
+    return entry | {"sampler": "ddim"}
+
+
+def write(folder: Path, name: str, vocabulary: Vocabulary, models: Path) -> None:
+    """Writes a checkpoint's networks and what the manifest says of them."""
+    state, manifest = read_checkpoint(folder, name), models / "manifest.toml"
+    if len(learned(state).performances) < len(vocabulary.performances):
+        print(f"{name} was trained with fewer performances than the prior: it will be poor with the others")
+    made = graphs(folder, name, vocabulary)
+    command = f"python -m ripieno_training.train {name} && python -m ripieno_training.export --only {name}"
+    for graph in made:
+        file = models / "synth" / f"{graph.name}.onnx"
+        figures = export(graph.model, graph.signature, file)
         figures |= {
             "training_steps": state["step"],
             "training_minutes": round(state["seconds"] / 60, 1),
@@ -145,22 +129,37 @@ def main() -> None:
             "seed": state["config"]["seed"],
             "device": state["device"],
         }
-        inputs, outputs = SIGNATURES[name]
-        count = sum(p.numel() for p in model.parameters())
-        command = f"python -m ripieno_training.train {name} && python -m ripieno_training.export --only {name}"
-        manifest = arguments.out / "manifest.toml"
-        write_model_entry(name, file, LICENCE, command, count, inputs, outputs, figures, manifest)
-        if name == "denoiser":
-            kept = read(manifest).get("synth", {})
-            share = kept.get("residual_share", 1.0)
-            deviation = [round(share * float(v), 5) for v in state["kept"]["residual_std"]]
+        count = sum(p.numel() for p in graph.model.parameters())
+        write_model_entry(graph.name, file, LICENCE, command, count, *graph.signature, figures, manifest)
+        print(graph.name, figures)
+    if name in DENOISERS:
+        kept = read(manifest).get("synth", {})
+        share = kept.get("residual_share", 1.0)
+        deviation = [round(share * float(v), 5) for v in state["kept"]["residual_std"]]
+        if name == "denoiser" or "residual_std" not in kept:
             # Until `evaluate_synth` has measured which setting is nearest to recordings, the prior sounds alone.
             undecided = {"default_steps": 0, "default_guidance_notes": 1.0, "default_guidance_performance": 1.0}
             write_synth({**undecided, **kept, "residual_std": deviation}, manifest)
-        if hasattr(model, "players"):
-            known = len(vocabulary.performances), len(vocabulary.instruments)
-            write_trained(*known, arguments.out / "synth" / "performances.toml")
-        print(name, figures)
+        elif not np.allclose(deviation, kept["residual_std"], rtol=1e-3):
+            raise SystemExit(f"{name} was trained on another residual than the manifest's: train it beside its prior")
+        write_denoiser(denoiser_entry(name, made, state["kept"].get("times", [])), manifest)
+    if name != "vocoder":
+        known = len(vocabulary.performances), len(vocabulary.instruments)
+        write_trained(*known, models / "synth" / "performances.toml")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="ripieno_training.export", description=__doc__)
+    parser.add_argument("--checkpoints", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", choices=CHECKPOINTS, help="default: all that there are")
+    parser.add_argument("--out", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
+    arguments = parser.parse_args()
+    folder = arguments.checkpoints
+    # What the prior never heard is not offered: the tables of all networks have its length.
+    vocabulary = learned(read_checkpoint(folder, "prior"))
+    for name in arguments.only or [n for n in CHECKPOINTS if (folder / f"{n}.pt").exists()]:
+        write(folder, name, vocabulary, arguments.out)
 
 
 if __name__ == "__main__":

@@ -8,43 +8,91 @@ from torch import Tensor
 
 from ripieno_training import features as ft
 from ripieno_training.diffusion import STEPS, alpha_bars, ddim, guided, times
-from ripieno_training.export import SIGNATURES, example, export
+from ripieno_training.export import export
 from ripieno_training.listening import frechet_of_moments, stft_distance
-from ripieno_training.networks import MEL, Bounded, Denoiser, Prior, Vocoder
+from ripieno_training.networks import MEL, T5, Denoiser, Prior, UNet, Vocoder, bounded
+from ripieno_training.networks.bounded import OfEpsilon
+from ripieno_training.networks.t5 import ASIDE
+from ripieno_training.signatures import SIGNATURES, example, pair
 from ripieno_training.synthesis import synthesize
 
 PERFORMANCES, INSTRUMENTS = 4, 6
 
 
+KINDS = {
+    "prior": lambda: Prior(PERFORMANCES, INSTRUMENTS, 32, 2, [0, 1, 0, 2]),
+    "denoiser": lambda: Denoiser(PERFORMANCES, INSTRUMENTS, 32, 2),
+    "unet": lambda: UNet(PERFORMANCES, INSTRUMENTS, [32, 48, 64], 1, 1, 2, [0, 1, 0, 2]),
+    "t5": lambda: T5(PERFORMANCES, INSTRUMENTS, 32, 2, 48, 2, 2, [0, 1, 0, 2]),
+    "vocoder": lambda: Vocoder(32, 2),
+}
+DENOISERS = ["denoiser", "unet", "t5"]
+LOWEST = -7.5
+
+
 def small(name: str) -> torch.nn.Module:
     """A network of the real shape, narrow, with weights everywhere (blocks start as identities otherwise)."""
     torch.manual_seed(5)
-    model = {
-        "prior": lambda: Prior(PERFORMANCES, INSTRUMENTS, 32, 2),
-        "denoiser": lambda: Denoiser(PERFORMANCES, INSTRUMENTS, 32, 2),
-        "vocoder": lambda: Vocoder(32, 2),
-    }[name]()
-    for block in model.blocks:
-        torch.nn.init.normal_(block.narrow.weight, std=0.05)
+    model = KINDS[name]()
+    for parameter in model.parameters():
+        if parameter.ndim > 1 and parameter.eq(0).all():
+            torch.nn.init.normal_(parameter, std=0.05)
     return model.eval()
+
+
+def lines(name: str) -> list[dict]:
+    """The input lines of a network; all denoisers have the same."""
+    return SIGNATURES["denoiser" if name in DENOISERS else name][0]
 
 
 def inputs(name: str, batch: int = 2, frames: int = 48) -> dict[str, Tensor]:
     """Example inputs by name."""
-    names = [line["name"] for line in SIGNATURES[name][0]]
-    return dict(zip(names, example(name, batch, frames), strict=True))
+    return dict(zip((line["name"] for line in lines(name)), example(lines(name), batch, frames), strict=True))
 
 
-@pytest.mark.parametrize("name", ["prior", "denoiser", "vocoder"])
+def shipped(name: str, ceiling: float = LOWEST, predicts: str = "v") -> torch.nn.Module:
+    """A small denoiser under a ceiling, residuals of deviation 0.5."""
+    level = torch.full((PERFORMANCES + 1, INSTRUMENTS, ft.BANDS), ceiling)
+    return bounded(small(name), torch.from_numpy(alpha_bars()), torch.full((MEL,), 0.5), level, predicts).eval()
+
+
+def told(session: onnxruntime.InferenceSession, feed: dict[str, Tensor]) -> Tensor:
+    """What a graph says."""
+    [out] = session.run(None, {key: value.numpy() for key, value in feed.items()})
+    return torch.from_numpy(out)
+
+
+@pytest.mark.parametrize("name", ["prior", "denoiser", "unet", "vocoder"])
 def test_onnx_says_what_torch_says_for_any_batch_and_length(name: str, tmp_path) -> None:
-    model = small(name)
-    figures = export(model, name, tmp_path / f"{name}.onnx")
-    assert figures["largest_difference_from_fp32"] < 1e-3
-    session = onnxruntime.InferenceSession(str(tmp_path / f"{name}.onnx"))
+    model, file = small(name), tmp_path / "network.onnx"
+    signature = SIGNATURES["denoiser" if name == "unet" else name]
+    assert export(model, signature, file)["largest_difference_from_fp32"] < 1e-3
+    assert export(model, signature, file, fp16=False)["largest_difference_from_fp32"] < 1e-4
+    session = onnxruntime.InferenceSession(str(file))
     for batch, frames in ((1, 2), (4, 130)):
         feed = inputs(name, batch, frames)
-        [out] = session.run(None, {key: value.numpy() for key, value in feed.items()})
-        assert out.shape[:2] == (batch, frames) and np.isfinite(out).all()
+        with torch.no_grad():
+            torch.testing.assert_close(told(session, feed), model(**feed), atol=1e-4, rtol=1e-4)
+
+
+# At the last time the noise is divided by a signal of 5e-5, and rounding with it.
+@pytest.mark.parametrize(("predicts", "noisiest"), [("v", 999.0), ("epsilon", 700.0)])
+def test_encoder_and_decoder_say_together_what_torch_says(predicts: str, noisiest: float, tmp_path) -> None:
+    model = shipped("t5", predicts=predicts)
+    signatures = pair(model.encoder.width // 2 + ASIDE)
+    sessions = []
+    for number, part in enumerate((model.encoder, model.decoder)):
+        file = tmp_path / f"{number}.onnx"
+        assert export(part, signatures[number], file, fp16=False)["largest_difference_from_fp32"] < 1e-4
+        sessions.append(onnxruntime.InferenceSession(str(file)))
+    for batch, frames in ((1, 2), (3, 130)):
+        feed = inputs("t5", batch, frames)
+        memory = told(sessions[0], {line["name"]: feed[line["name"]] for line in signatures[0][0]})
+        for time in (noisiest, 250.0):
+            feed["t"] = torch.full((batch,), time)
+            rest = {"memory": memory} | {key: feed[key] for key in ("x", "prior", "performance", "t")}
+            with torch.no_grad():
+                torch.testing.assert_close(told(sessions[1], rest), model(**feed), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["prior", "denoiser", "vocoder"])
@@ -55,29 +103,53 @@ def test_a_place_in_the_stream_means_nothing(name: str) -> None:
         torch.testing.assert_close(model(*feed.values())[:, 100:], model(*part.values())[:, 60:], atol=1e-4, rtol=1e-4)
 
 
-def test_nulled_notes_are_not_seen() -> None:
-    prior, denoiser = small("prior"), small("denoiser")
+def test_nulled_notes_are_not_seen_by_the_prior() -> None:
+    prior, feed = small("prior"), inputs("prior") | {"notes_on": torch.zeros(2)}
     with torch.no_grad():
-        feed = inputs("prior") | {"notes_on": torch.zeros(2)}
-        silent = feed | {"roll": torch.zeros_like(feed["roll"])}
-        torch.testing.assert_close(prior(**feed), prior(**silent))
-        feed = inputs("denoiser") | {"notes_on": torch.zeros(2)}
-        silent = feed | {"roll": torch.zeros_like(feed["roll"]), "prior": torch.randn(2, 48, MEL)}
-        torch.testing.assert_close(denoiser(**feed), denoiser(**silent))
+        torch.testing.assert_close(prior(**feed), prior(**feed | {"roll": torch.zeros_like(feed["roll"])}))
 
 
-def test_a_bounded_denoiser_stays_under_the_ceiling_and_is_itself_below_it() -> None:
-    model, feed, bars = small("denoiser"), inputs("denoiser"), torch.from_numpy(alpha_bars())
-    deviation, low = torch.full((MEL,), 0.5), torch.full((PERFORMANCES + 1, INSTRUMENTS, ft.BANDS), -7.5)
+@pytest.mark.parametrize("name", DENOISERS)
+def test_nulled_notes_are_not_seen_by_a_denoiser(name: str) -> None:
+    model, feed = small(name), inputs(name) | {"notes_on": torch.zeros(2)}
+    silent = feed | {"roll": torch.zeros_like(feed["roll"]), "prior": torch.randn(2, 48, MEL)}
+    with torch.no_grad():
+        torch.testing.assert_close(model(**feed), model(**silent))
+        assert not torch.allclose(model(**feed | {"notes_on": torch.ones(2)}), model(**feed), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", DENOISERS)
+def test_every_condition_is_heard(name: str) -> None:
+    model, feed = small(name), inputs(name)
+    others = {"t": torch.full((2,), 900.0), "performance": torch.tensor([PERFORMANCES] * 2)}
+    others["instrument"] = torch.tensor([4, 5])
+    with torch.no_grad():
+        for key, value in others.items():
+            assert not torch.allclose(model(**feed | {key: value}), model(**feed), atol=1e-3), key
+
+
+@pytest.mark.parametrize("name", DENOISERS)
+def test_a_bounded_denoiser_stays_under_the_ceiling_and_is_itself_below_it(name: str) -> None:
+    feed, bars = inputs(name), torch.from_numpy(alpha_bars())
     feed["t"] = torch.tensor([999.0, 250.0])
     with torch.no_grad():
-        v = Bounded(model, bars, deviation, low)(**feed)
-        free = Bounded(model, bars, deviation, low + 100.0)(**feed)
-        torch.testing.assert_close(free, model(**feed))
+        v, free = shipped(name)(**feed), shipped(name, 100.0)(**feed)
+        torch.testing.assert_close(free, small(name)(**feed))
     a, s = (f[feed["t"].long()].float()[:, None, None] for f in (bars.sqrt(), (1 - bars).sqrt()))
     mel = (feed["prior"] + 0.5 * (a * feed["x"] - s * v))[..., : ft.BANDS]
     before = (feed["prior"] + 0.5 * (a * feed["x"] - s * free))[..., : ft.BANDS]
-    torch.testing.assert_close(mel, before.clamp(max=-7.5), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(mel, before.clamp(max=LOWEST), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("t", [20, 500, 900])
+def test_a_network_that_knows_the_noise_is_shipped_as_one_that_knows_v(t: int) -> None:
+    torch.manual_seed(3)
+    bars = torch.from_numpy(alpha_bars())
+    a, s = float(bars[t].sqrt()), float((1 - bars[t]).sqrt())
+    x0, noise = torch.randn(2, 4, MEL).clamp(-3, 3), torch.randn(2, 4, MEL)
+    knows = OfEpsilon(lambda *_: noise, bars)
+    v = knows(a * x0 + s * noise, torch.full((2,), float(t)))
+    torch.testing.assert_close(v, a * noise - s * x0, atol=1e-3, rtol=1e-3)
 
 
 def test_the_schedule_has_the_published_values() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from ripieno_training import features as ft
 from ripieno_training import vocabulary
+from ripieno_training.signatures import SIGNATURES, example
 from ripieno_training.train import load_bounded, load_network
 from ripieno_training.train.__main__ import main
 from ripieno_training.train.run import changed
@@ -19,6 +20,9 @@ NARROW = {
     "prior": "network={kind: prior, width: 16, blocks: 1}",
     "denoiser": "network={kind: stack, width: 16, blocks: 1}",
     "vocoder": "network={kind: vocoder, width: 16, blocks: 1}",
+    "denoiser_base": "network={kind: unet, widths: [16, 24, 32], blocks: 1, middle: 1, heads: 1}",
+    "t5": "network={kind: t5, width: 16, heads: 1, hidden: 16, encoder_layers: 1, decoder_layers: 1}",
+    "t5_base": "network={kind: t5, width: 32, heads: 2, hidden: 16, encoder_layers: 1, decoder_layers: 1}",
 }
 
 
@@ -40,19 +44,10 @@ def clips(tmp_path: Path) -> Path:
 def run(monkeypatch: pytest.MonkeyPatch, name: str, clips: Path, *more: str) -> dict:
     """Trains, and reads the checkpoint."""
     out = clips.parent / "out"
-    given = [
-        "train",
-        name,
-        "--clips",
-        str(clips),
-        "--out",
-        str(out),
-        *more,
-        "--set",
-        "frames=32",
-        "batch=2",
-        NARROW[name],
-    ]
+    model = name if name in ("prior", "vocoder") else "denoiser"
+    # Changes that the caller asks for come last of all.
+    given = ["train", model, "--clips", str(clips), "--out", str(out)]
+    given += [*more, *([] if "--set" in more else ["--set"]), "frames=32", "batch=2", NARROW[name]]
     monkeypatch.setattr(sys, "argv", given)
     main()
     return torch.load(out / f"{name}.pt", weights_only=False)
@@ -104,6 +99,27 @@ def test_prior_and_denoiser_grow_and_learn_who_is_new(clips: Path, few: Path, mo
     torch.testing.assert_close(new[-1], old[-1], atol=0.01, rtol=0.01)
     bounded, deviation = load_bounded(clips.parent / "out")
     assert bounded.ceiling.shape == (12, 22, ft.BANDS) and (deviation > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("denoiser_base", ["--tier", "base", "--set", "predicts=epsilon"]),
+        ("t5", ["--arch", "t5"]),
+        ("t5_base", ["--arch", "t5", "--tier", "base"]),
+    ],
+)
+def test_denoisers_of_a_folder_share_its_residual(
+    name: str, options: list[str], clips: Path, few: Path, monkeypatch
+) -> None:
+    run(monkeypatch, "prior", clips, "--steps", "1")
+    first = run(monkeypatch, "denoiser", clips, "--steps", "1")
+    other = run(monkeypatch, name, clips, "--steps", "2", "--workers", "1", *options)
+    torch.testing.assert_close(other["kept"]["residual_std"], first["kept"]["residual_std"])
+    shipped, _ = load_bounded(clips.parent / "out", name)
+    with torch.no_grad():
+        v = shipped(*example(SIGNATURES["denoiser"][0], 1, 32))
+    assert v.shape == (1, 32, 2 * ft.BANDS) and v.isfinite().all()
 
 
 def test_clips_of_performances_that_are_not_in_the_vocabulary_are_left_alone(

@@ -3,10 +3,12 @@
 No network knows absolute positions, so that a segment of any length at any place means the same.
 """
 
-from .bounded import Bounded
+from .bounded import Bounded, bounded
 from .conditions import MEL, MEL_CENTRE, MEL_SCALE, ROLL, Excitation, Players, scaled
 from .prior import Prior
 from .stack import Denoiser
+from .t5 import T5
+from .unet import UNet
 from .vocoder import Vocoder
 
 __all__ = [
@@ -14,11 +16,14 @@ __all__ = [
     "MEL_CENTRE",
     "MEL_SCALE",
     "ROLL",
+    "T5",
     "Bounded",
     "Denoiser",
     "Excitation",
     "Players",
     "Prior",
+    "UNet",
     "Vocoder",
+    "bounded",
     "scaled",
 ]

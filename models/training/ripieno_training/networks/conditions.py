@@ -37,6 +37,8 @@ class Excitation(nn.Module):
 class Players(nn.Module):
     """Performance and instrument ids -> condition [B, width]; the last performance is the null one.
 
+    With 0 instruments it knows the performance alone.
+
     A performance is the sum of what is its own and of what it shares with all others in its room. `rooms` names the
     room of each performance by index; without it every performance has only its own. The null one has no room.
     """
@@ -44,19 +46,23 @@ class Players(nn.Module):
     def __init__(self, performances: int, instruments: int, width: int, rooms: Sequence[int] = ()) -> None:
         super().__init__()
         self.performance = nn.Embedding(performances + 1, width)
-        self.instrument = nn.Embedding(instruments, width)
+        self.instrument = nn.Embedding(instruments, width) if instruments else None
         count = max(rooms, default=-1) + 1
         self.room = nn.Embedding(count + 1, width, padding_idx=count)
         nn.init.zeros_(self.room.weight)
         where = [*rooms, count] if rooms else [count] * (performances + 1)
         self.register_buffer("room_of", torch.tensor(where), persistent=False)
-        self.mlp = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.mlp = nn.Sequential(
+            nn.Linear(2 * width if instruments else width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
 
-    def forward(self, performance: Tensor, instrument: Tensor) -> Tensor:
+    def forward(self, performance: Tensor, instrument: Tensor | None = None) -> Tensor:
         who = self.performance(performance)
         if self.room is not None:
             who = who + self.room(self.room_of[performance])
-        return self.mlp(torch.cat([who, self.instrument(instrument)], -1))
+        if self.instrument is not None:
+            who = torch.cat([who, self.instrument(instrument)], -1)
+        return self.mlp(who)
 
     def fold(self) -> None:
         """Adds the rooms to the performances: the same output from one table."""

@@ -10,16 +10,27 @@ from pathlib import Path
 
 from .run import train
 
+DENOISERS = {
+    ("unet", "tiny"): "denoiser",
+    ("unet", "base"): "denoiser_base",
+    ("t5", "tiny"): "t5",
+    ("t5", "base"): "t5_base",
+}
+"""the recipe of each architecture and tier, and the name of its checkpoint"""
+
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="ripieno_training.train", description=__doc__)
     parser.add_argument("model", choices=["prior", "denoiser", "vocoder"])
+    parser.add_argument("--arch", choices=["unet", "t5"], default="unet", help="of a denoiser")
+    parser.add_argument("--tier", choices=["tiny", "base"], default="tiny", help="of a denoiser")
     parser.add_argument("--clips", type=Path, required=True, help="folder the data renderer wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints")
     parser.add_argument("--minutes", type=float, default=30.0, help="training time of this run")
     parser.add_argument("--steps", type=float, default=math.inf, help="end after as many steps, if that is sooner")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="processes that cut batches ahead, for a GPU")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--grow", action="store_true", help="of fewer performances: extend it, begin a new schedule")
     parser.add_argument("--like", nargs="*", default=[], metavar="NEW=OLD", help="whom a new entry begins as")
@@ -27,7 +38,12 @@ def main() -> None:
     parser.add_argument("--valid", action="store_true", help="measure on the valid split at every checkpoint")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the recipe")
     arguments = parser.parse_args()
-    train(arguments, arguments.model)
+    name = arguments.model
+    if name == "denoiser":
+        name = DENOISERS[arguments.arch, arguments.tier]
+    elif (arguments.arch, arguments.tier) != ("unet", "tiny"):
+        parser.error("--arch and --tier are of denoisers")
+    train(arguments, name)
 
 
 if __name__ == "__main__":

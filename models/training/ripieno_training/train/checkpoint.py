@@ -8,12 +8,12 @@ import yaml
 from torch import Tensor, nn
 
 from ..diffusion import alpha_bars
-from ..networks import Bounded, Denoiser, Prior, Vocoder
+from ..networks import T5, Denoiser, Players, Prior, UNet, Vocoder, bounded
 from ..vocabulary import Vocabulary, current
 from .growth import grown, known
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-KINDS = {"prior": Prior, "stack": Denoiser, "vocoder": Vocoder}
+KINDS = {"prior": Prior, "stack": Denoiser, "unet": UNet, "t5": T5, "vocoder": Vocoder}
 """what `kind` in a recipe's `network` means"""
 
 
@@ -59,8 +59,9 @@ def averaged(state: dict[str, Any], vocabulary: Vocabulary | None = None) -> nn.
     model.load_state_dict(state["average"])
     if "ceiling" in state["kept"]:
         model.ceiling.copy_(state["kept"]["ceiling"])
-    if hasattr(model, "players"):
-        model.players.fold()
+    for part in model.modules():
+        if isinstance(part, Players):
+            part.fold()
     return model.eval()
 
 
@@ -69,8 +70,11 @@ def load_network(folder: Path, name: str, vocabulary: Vocabulary | None = None) 
     return averaged(read(folder, name), vocabulary)
 
 
-def load_bounded(folder: Path, name: str = "denoiser", vocabulary: Vocabulary | None = None) -> tuple[Bounded, Tensor]:
+def load_bounded(
+    folder: Path, name: str = "denoiser", vocabulary: Vocabulary | None = None
+) -> tuple[nn.Module, Tensor]:
     """A denoiser of a folder as it is shipped, and the residual's deviation per band [MEL]."""
     state, bars = read(folder, name), torch.from_numpy(alpha_bars())
     ceiling, deviation = load_network(folder, "prior", vocabulary).ceiling, state["kept"]["residual_std"]
-    return Bounded(averaged(state, vocabulary), bars, deviation, ceiling).eval(), deviation
+    model = averaged(state, vocabulary)
+    return bounded(model, bars, deviation, ceiling, state["config"].get("predicts", "v")).eval(), deviation

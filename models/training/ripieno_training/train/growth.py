@@ -27,10 +27,7 @@ def known(state: Mapping[str, Any], now: Vocabulary) -> Vocabulary:
     weights = state["model"]
     if "players.performance.weight" not in weights:
         return now
-    return now.first(
-        len(weights["players.performance.weight"]) - 1,
-        len(weights["players.instrument.weight"]),
-    )
+    return now.first(len(weights["players.performance.weight"]) - 1, len(weights["players.instrument.weight"]))
 
 
 def performance_sources(before: Vocabulary, now: Vocabulary, like: Mapping[str, str]) -> list[int]:
@@ -79,6 +76,11 @@ def order(model: nn.Module) -> list[str]:
     return [n for n, p in named if p.ndim > 1] + [n for n, p in named if p.ndim <= 1]
 
 
+def is_room(name: str) -> bool:
+    """Whether a parameter is the table of the rooms, which early checkpoints lack."""
+    return name.endswith("players.room.weight")
+
+
 class Growth:
     """From the vocabulary of a checkpoint to today's."""
 
@@ -87,9 +89,9 @@ class Growth:
         self.instruments = instrument_sources(before, now, like)
         self.old_rooms, self.rooms = (list(dict.fromkeys(v.rooms)) for v in (before, now))
 
-    def weight(self, name: str, old: Tensor | None) -> Tensor:
-        """A parameter, or a moment of it, in its new size; the rooms may be absent."""
-        if name.endswith("players.room.weight"):
+    def weight(self, name: str, old: Tensor) -> Tensor:
+        """A parameter, or a moment of it, in its new size."""
+        if is_room(name):
             return self.room(old)
         if name.endswith("players.performance.weight"):
             return rows(old, self.performances, old[:-1].mean(0))
@@ -121,7 +123,9 @@ def grown(
     fresh = model.state_dict()
     for key in ("model", "average"):
         out[key] = {
-            name: growth.weight(name, state[key][name]) if name in state[key] else torch.zeros_like(value)
+            name: torch.zeros_like(value)
+            if name not in state[key] and is_room(name)
+            else growth.weight(name, state[key][name])
             for name, value in fresh.items()
         }
     if "optimiser" in state:

@@ -8,6 +8,7 @@ from .. import features as ft
 from ..dataset import Clip, Crops
 from ..diffusion import STEPS, alpha_bars
 from ..networks import MEL_SCALE
+from ..networks.bounded import LARGEST
 from ..synthesis import spectral_distance, synthesize, white_noise
 
 
@@ -49,27 +50,38 @@ class PriorLoss:
 
 
 class DenoiserLoss:
-    """Mean square of v on the residual of a frozen prior, in units of the residual's deviation per band."""
+    """What a recipe `predicts` on the residual of a frozen prior, in units of the residual's deviation per band.
+
+    `v`: mean square (Salimans & Ho 2022); `epsilon`: L1, as in Maman et al. 2024.
+    """
 
     def __init__(self, config: dict, null: int, prior: nn.Module, deviation: Tensor) -> None:
         self.config, self.null, self.prior, self.deviation = config, null, prior, deviation
         self.bars = torch.tensor(alpha_bars(), dtype=torch.float32, device=deviation.device)
 
-    def __call__(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    def residual(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Prior and x0, what it lacks of the truth in deviations, each [B, F, MEL]."""
         on = torch.ones(len(batch["roll"]), device=self.deviation.device)
         with torch.no_grad():
             prior = self.prior(batch["roll"], batch["instrument"], batch["performance"], on)
-        x0 = torch.clamp((batch["mel"] - prior) / self.deviation, -8.0, 8.0)
+        return prior, torch.clamp((batch["mel"] - prior) / self.deviation, -LARGEST, LARGEST)
+
+    def distance(self, error: Tensor) -> Tensor:
+        """Mean of errors [B, F, MEL]; side counts less than mid."""
+        return error[..., : ft.BANDS].mean() + self.config["side_weight"] * error[..., ft.BANDS :].mean()
+
+    def __call__(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        prior, x0 = self.residual(batch)
         performance, notes_on = dropped(batch, self.config["drop"], self.null)
         # Few sampling steps lean on the noisiest times: they are drawn more often than the clean ones.
         t = (torch.rand(len(x0), device=x0.device) ** self.config["time_power"] * STEPS).long().clamp(max=STEPS - 1)
         bar = self.bars[t][:, None, None]
         noise = torch.randn_like(x0)
         x = bar.sqrt() * x0 + (1 - bar).sqrt() * noise
-        target = bar.sqrt() * noise - (1 - bar).sqrt() * x0
-        v = model(x, prior, batch["roll"], batch["instrument"], performance, notes_on, t.float())
-        error = (v - target).square()
-        return error[..., : ft.BANDS].mean() + self.config["side_weight"] * error[..., ft.BANDS :].mean()
+        said = model(x, prior, batch["roll"], batch["instrument"], performance, notes_on, t.float())
+        if self.config["predicts"] == "epsilon":
+            return self.distance((said - noise).abs())
+        return self.distance((said - (bar.sqrt() * noise - (1 - bar).sqrt() * x0)).square())
 
 
 class VocoderLoss:

@@ -18,7 +18,8 @@ from tqdm import tqdm
 from .. import features as ft
 from ..dataset import Clip, Crops, load_split
 from ..vocabulary import current
-from .checkpoint import load_network, network, recipe
+from .checkpoint import load_network, network, read, recipe
+from .feeding import feed
 from .growth import grown, known, order
 from .losses import DenoiserLoss, PriorLoss, VocoderLoss, loudest, residual_deviation, to_tensors
 
@@ -156,7 +157,10 @@ def objective(run: Run, crops: Crops, clips: list[Clip]) -> Loss:
     if run.name == "vocoder":
         return VocoderLoss(run.config)
     prior = load_network(run.out, "prior").to(run.device)
-    if "residual_std" not in run.kept:
+    if run.name != "denoiser" and (run.out / "denoiser.pt").exists():
+        # All denoisers of a folder share the residual of its prior, and the engine knows one deviation.
+        run.kept["residual_std"] = read(run.out, "denoiser")["kept"]["residual_std"]
+    elif "residual_std" not in run.kept:
         run.kept["residual_std"] = residual_deviation(prior, crops, 512, run.device).cpu()
     return DenoiserLoss(run.config, null, prior, run.kept["residual_std"].to(run.device))
 
@@ -182,8 +186,8 @@ def train(arguments: argparse.Namespace, name: str) -> None:
     crops = Crops(clips, config["frames"], config["seed"] + run.step)
     held = load_split(arguments.clips, "valid", arguments.threads, audible) if arguments.valid else []
     loss_of = objective(run, crops, clips)
-    draw = crops.audio_batch if audible else crops.batch
     size = config["batch"] * (config["gpu_factor"] if run.device.type == "cuda" else 1)
+    batches = feed(crops, size, audible, arguments.workers, run.device)
     before = run.seconds
     last_step, last_second = run.step + arguments.steps, before + 60 * arguments.minutes
     log = csv.writer(open(arguments.out / f"{name}.csv", "a" if run.step else "w", newline=""))
@@ -192,7 +196,7 @@ def train(arguments: argparse.Namespace, name: str) -> None:
     first_step = run.step
     while run.step < last_step and run.seconds < last_second:
         rate = run.schedule.at(run.step, run.seconds, last_step, last_second)
-        loss = run.learn(loss_of, to_tensors(draw(size), run.device), rate)
+        loss = run.learn(loss_of, next(batches), rate)
         run.seconds = before + time.monotonic() - started
         smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
         if run.step % 50 == 0:

@@ -55,14 +55,14 @@ CEILING, PRIOR = Setting("ceiling"), Setting("prior")
 
 
 class Chain:
-    """The three networks of a checkpoint folder."""
+    """The three networks of a checkpoint folder; of its denoisers, the one of a recipe's name."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, denoiser: str = "denoiser") -> None:
         self.prior, self.vocoder = load_network(folder, "prior"), load_network(folder, "vocoder")
         self.denoiser: nn.Module | None = None
         """absent until one is trained"""
-        if (folder / "denoiser.pt").exists():
-            self.denoiser, self.deviation = load_bounded(folder)
+        if (folder / f"{denoiser}.pt").exists():
+            self.denoiser, self.deviation = load_bounded(folder, denoiser)
         self.null = len(catalogue()[0])
 
     def residual(self, prior: Tensor, roll: Tensor, instrument: Tensor, performance: Tensor, s: Setting) -> Tensor:

@@ -65,11 +65,11 @@ def run(options: argparse.Namespace) -> None:
     training, test = (Corpus(options.symbolic_root, splits, split) for split in ("train", "test"))
     musicnn = options.audio_root / "eval" / "MSD_musicnn.onnx"
     groups = group_embeddings(stage, training, known, options.group_excerpts, options.seconds, musicnn, options.work)
-    chain = Chain(options.checkpoints)
+    chain = Chain(options.checkpoints, options.denoiser)
     synth = tomllib.loads((ft.MODELS / "manifest.toml").read_text()).get("synth", {})
     steps = options.steps if options.steps is not None else synth.get("default_steps", 4)
     share = options.share if options.share is not None else synth.get("residual_share", 1.0)
-    systems = [TRUTH, FLUID, *chains(steps, share)]
+    systems = [TRUTH, FLUID, *chains(steps, share, chain.denoiser is not None)]
     systems = [system for system in systems if not any(part in system.name for part in options.without)]
     heard: dict[str, list[Heard]] = {system.name: [] for system in systems}
     rng = np.random.default_rng(SEED)
@@ -84,7 +84,10 @@ def run(options: argparse.Namespace) -> None:
         played_parts = played(pieces[i], performance, SEED)
         parts = None
         for system in systems:
-            kept = options.work / f"{options.name}-{_slug(system.name)}-{i:03d}-{performance.id}.npz"
+            # The truth and the baseline are measured once for all checkpoints.
+            owner = options.name if system.setting else "given"
+            kept = f"{owner}-{_slug(system.name)}-{options.pieces}x{options.seconds:g}-{i:03d}-{performance.id}.npz"
+            kept = options.work / kept
             if not kept.exists():
                 parts = parts or true_parts(stage, performance, played_parts, options.seconds)
                 true = mixed(parts)[:, EDGE:-EDGE]
@@ -144,6 +147,7 @@ def main() -> None:
     measure = commands.add_parser("run", help="measure a checkpoint folder")
     audio, symbolic = os.environ.get("RIPIENO_AUDIO_ROOT"), os.environ.get("RIPIENO_SYMBOLIC_ROOT")
     measure.add_argument("--checkpoints", type=Path, required=True)
+    measure.add_argument("--denoiser", default="denoiser", help="recipe of the denoiser among the checkpoints")
     measure.add_argument("--work", type=Path, required=True, help="folder for what is done so far")
     measure.add_argument("--name", required=True, help="of the result's file, e.g. tiny-24")
     measure.add_argument("--title", help="what the checkpoints are, for people")

@@ -31,12 +31,16 @@ class System:
 TRUTH, FLUID = System("true rendering"), System("FluidR3, fluidsynth")
 
 
-def chains(steps: int, share: float) -> list[System]:
-    """The systems of a checkpoint."""
-    return [
+def chains(steps: int, share: float, diffusion: bool) -> list[System]:
+    """The systems of a checkpoint, with a denoiser or without."""
+    without = [
         System("true mel, vocoder", Setting("ceiling")),
         System("prior", Setting("prior")),
         System("prior, performance unknown", Setting("prior", performance=False)),
+    ]
+    if not diffusion:
+        return without
+    return without + [
         System("prior + diffusion", Setting("diffusion", steps, 1.0, share)),
         System("prior + diffusion, guided 1.25", Setting("diffusion", steps, 1.25, share)),
         System("prior + diffusion, performance unknown", Setting("diffusion", steps, 1.0, share, performance=False)),

@@ -26,13 +26,10 @@ from .vocabulary import Vocabulary
 LICENCE = "CC-BY-4.0"
 SMALLEST = 256
 """tensors with fewer elements stay fp32"""
-DENOISERS = {
-    "denoiser": "unet",
-    "denoiser_base": "unet-base",
-    "t5": "t5",
-    "t5_base": "t5-base",
-    "distilled": "distilled",
-}
+DISTILLED = ["distilled_4", "distilled_2", "distilled_1"]
+"""students, of which one is shipped"""
+DENOISERS = {"denoiser": "unet", "denoiser_base": "unet-base", "t5": "t5", "t5_base": "t5-base"}
+DENOISERS |= dict.fromkeys(DISTILLED, "distilled")
 """what people call the denoiser of a checkpoint"""
 CHECKPOINTS = ["prior", *DENOISERS, "vocoder"]
 
@@ -96,10 +93,11 @@ def graphs(folder: Path, name: str, vocabulary: Vocabulary) -> list[Graph]:
     if name not in DENOISERS:
         return [Graph(name, load_network(folder, name, vocabulary), SIGNATURES[name])]
     model, _ = load_bounded(folder, name, vocabulary)
+    name = "denoiser_distilled" if name in DISTILLED else name
     if isinstance(model, T5):
         first, second = pair(model.encoder.width // 2 + ASIDE)
         return [Graph(f"{name}_encoder", model.encoder, first), Graph(f"{name}_decoder", model.decoder, second)]
-    return [Graph("denoiser_distilled" if name == "distilled" else name, model, SIGNATURES["denoiser"])]
+    return [Graph(name, model, SIGNATURES["denoiser"])]
 
 
 def denoiser_entry(name: str, made: list[Graph], times: list[int]) -> dict:
@@ -118,7 +116,8 @@ def write(folder: Path, name: str, vocabulary: Vocabulary, models: Path) -> None
     if len(learned(state).performances) < len(vocabulary.performances):
         print(f"{name} was trained with fewer performances than the prior: it will be poor with the others")
     made = graphs(folder, name, vocabulary)
-    command = f"python -m ripieno_training.train {name} && python -m ripieno_training.export --only {name}"
+    trained = "distil" if name in DISTILLED else "denoiser" if name in DENOISERS else name
+    command = f"python -m ripieno_training.train {trained} && python -m ripieno_training.export --only {name}"
     for graph in made:
         file = models / "synth" / f"{graph.name}.onnx"
         figures = export(graph.model, graph.signature, file)
@@ -152,13 +151,14 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="ripieno_training.export", description=__doc__)
     parser.add_argument("--checkpoints", type=Path, required=True)
-    parser.add_argument("--only", nargs="*", choices=CHECKPOINTS, help="default: all that there are")
+    parser.add_argument("--only", nargs="*", choices=CHECKPOINTS, help="default: all but the distilled ones")
     parser.add_argument("--out", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
     arguments = parser.parse_args()
     folder = arguments.checkpoints
     # What the prior never heard is not offered: the tables of all networks have its length.
     vocabulary = learned(read_checkpoint(folder, "prior"))
-    for name in arguments.only or [n for n in CHECKPOINTS if (folder / f"{n}.pt").exists()]:
+    found = [n for n in CHECKPOINTS if n not in DISTILLED and (folder / f"{n}.pt").exists()]
+    for name in arguments.only or found:
         write(folder, name, vocabulary, arguments.out)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ import torch
 
 from ripieno_training import features as ft
 from ripieno_training import vocabulary
+from ripieno_training.diffusion import alpha_bars
+from ripieno_training.export import main as export
 from ripieno_training.signatures import SIGNATURES, example
 from ripieno_training.train import load_bounded, load_network
 from ripieno_training.train.__main__ import main
+from ripieno_training.train.distil import DistilLoss
 from ripieno_training.train.run import changed
 
 CLIPS = (("concert-grand", "piano"), ("guitar-room", "guitar"))
@@ -120,6 +124,69 @@ def test_denoisers_of_a_folder_share_its_residual(
     with torch.no_grad():
         v = shipped(*example(SIGNATURES["denoiser"][0], 1, 32))
     assert v.shape == (1, 32, 2 * ft.BANDS) and v.isfinite().all()
+
+
+def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: Path, monkeypatch) -> None:
+    run(monkeypatch, "prior", clips, "--steps", "1")
+    teacher = run(monkeypatch, "denoiser", clips, "--steps", "1")
+    out, models = clips.parent / "out", clips.parent / "models"
+    given = [
+        "train",
+        "distil",
+        "--clips",
+        str(clips),
+        "--out",
+        str(out),
+        "--stages",
+        "2",
+        "1",
+        "--steps",
+        "2",
+        "--resume",
+    ]
+    monkeypatch.setattr(sys, "argv", [*given, "--set", "frames=32", "batch=2"])
+    main()
+    students = [torch.load(out / f"distilled_{n}.pt", weights_only=False) for n in (2, 1)]
+    assert [s["kept"]["times"] for s in students] == [[999, 500], [999]]
+    assert all(s["config"]["network"] == teacher["config"]["network"] for s in students)
+    written = (out / "distilled_2.pt").stat().st_mtime_ns
+    main()
+    assert (out / "distilled_2.pt").stat().st_mtime_ns == written
+    (models / "synth").mkdir(parents=True)
+    (models / "manifest.toml").write_text("")
+    (models / "synth" / "performances.toml").write_text("[trained]\nperformances = 1\ninstruments = 1\n")
+    for only in (["denoiser"], ["distilled_2"]):
+        monkeypatch.setattr(sys, "argv", ["export", "--checkpoints", str(out), "--out", str(models), "--only", *only])
+        export()
+    made = tomllib.loads((models / "manifest.toml").read_text())
+    assert made["synth"]["denoiser"] == [
+        {"name": "unet", "model": "denoiser", "sampler": "ddim"},
+        {
+            "name": "distilled", "model": "denoiser_distilled", "sampler": "distilled", "steps": 2, "times": [999, 500],
+        },
+    ]  # fmt: skip
+    assert {entry["file"] for entry in made["model"]} == {"synth/denoiser.onnx", "synth/denoiser_distilled.onnx"}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_a_perfect_teacher_teaches_its_student_the_truth(steps: int) -> None:
+    torch.manual_seed(steps)
+    config = {"drop": 0.1, "guidance": 1.0, "side_weight": 1.0}
+    residual, bars = torch.randn(1, 8, 2 * ft.BANDS).clamp(-3, 3), torch.from_numpy(alpha_bars()).float()
+    mel = 2.0 + 0.5 * residual
+
+    def perfect(x: torch.Tensor, *conditions: torch.Tensor) -> torch.Tensor:
+        bar = bars[conditions[-1].long()][:, None, None]
+        return (bar.sqrt() * x - residual) / (1 - bar).sqrt()
+
+    def prior(*_: torch.Tensor) -> torch.Tensor:
+        return torch.full((6, 8, 2 * ft.BANDS), 2.0)
+
+    batch = {"mel": mel.expand(6, -1, -1), "roll": torch.zeros(6, 8, 4, 88)}
+    batch |= {"instrument": torch.zeros(6, dtype=torch.long), "performance": torch.zeros(6, dtype=torch.long)}
+    loss_of = DistilLoss(config, 3, prior, torch.full((2 * ft.BANDS,), 0.5), perfect, steps)
+    assert loss_of(perfect, batch) < 1e-5
+    assert loss_of(lambda x, *conditions: 1.1 * perfect(x, *conditions), batch) > 1e-3
 
 
 def test_clips_of_performances_that_are_not_in_the_vocabulary_are_left_alone(

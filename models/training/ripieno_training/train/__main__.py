@@ -1,5 +1,6 @@
-"""`python -m ripieno_training.train {prior,denoiser,vocoder} --clips DIR --out DIR --minutes M [--resume]`.
+"""`python -m ripieno_training.train {prior,denoiser,vocoder,distil} --clips DIR --out DIR --minutes M [--resume]`.
 
+`distil` makes few-step students `distilled_N` of a denoiser in --out; --minutes and --steps are of each stage.
 The same command trains on a GPU when there is one, with larger batches. `--resume --grow` goes on with more
 performances and instruments than the checkpoint knows.
 """
@@ -8,6 +9,7 @@ import argparse
 import math
 from pathlib import Path
 
+from .distil import distil
 from .run import train
 
 DENOISERS = {
@@ -22,9 +24,11 @@ DENOISERS = {
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="ripieno_training.train", description=__doc__)
-    parser.add_argument("model", choices=["prior", "denoiser", "vocoder"])
+    parser.add_argument("model", choices=["prior", "denoiser", "vocoder", "distil"])
     parser.add_argument("--arch", choices=["unet", "t5"], default="unet", help="of a denoiser")
     parser.add_argument("--tier", choices=["tiny", "base"], default="tiny", help="of a denoiser")
+    parser.add_argument("--teacher", default="denoiser", metavar="NAME", help="checkpoint in --out to distil")
+    parser.add_argument("--stages", type=int, nargs="+", default=[4, 2, 1], help="steps of the students, halving")
     parser.add_argument("--clips", type=Path, required=True, help="folder the data renderer wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints")
     parser.add_argument("--minutes", type=float, default=30.0, help="training time of this run")
@@ -39,6 +43,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the recipe")
     arguments = parser.parse_args()
     name = arguments.model
+    if name == "distil":
+        return distil(arguments)
     if name == "denoiser":
         name = DENOISERS[arguments.arch, arguments.tier]
     elif (arguments.arch, arguments.tier) != ("unet", "tiny"):

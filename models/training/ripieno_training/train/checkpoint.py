@@ -39,7 +39,8 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     """A checkpoint as it was written."""
     state = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=False)
     # Checkpoints from before recipes said what they build are of the recipe of their name.
-    state["config"].setdefault("network", recipe(name)["network"])
+    if "network" not in state["config"]:
+        state["config"]["network"] = recipe(name)["network"]
     return state
 
 

@@ -78,10 +78,11 @@ def changed(config: dict[str, Any], changes: list[str]) -> dict[str, Any]:
 class Run:
     """A network, its average, its optimiser and how far they have come."""
 
-    def __init__(self, arguments: argparse.Namespace, name: str) -> None:
+    def __init__(self, arguments: argparse.Namespace, name: str, config: dict[str, Any]) -> None:
         self.name, self.out = name, arguments.out
+        self.out.mkdir(parents=True, exist_ok=True)
         self.file = arguments.out / f"{name}.pt"
-        self.config = changed(recipe(name), arguments.set)
+        self.config = changed(config, arguments.set)
         self.vocabulary = current()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(self.config["seed"])
@@ -176,24 +177,28 @@ def measured(run: Run, loss_of: Loss, held: list[Clip]) -> float:
     return float(np.mean(losses))
 
 
-def train(arguments: argparse.Namespace, name: str) -> None:
-    """One training run."""
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(arguments.threads)
-    run = Run(arguments, name)
-    config, audible = run.config, name in AUDIBLE
+def load_clips(arguments: argparse.Namespace, audible: bool) -> tuple[list[Clip], list[Clip]]:
+    """Clips to train on, and those that losses are measured on, if that is wanted."""
     clips = load_split(arguments.clips, "train", arguments.threads, audible)
+    return clips, load_split(arguments.clips, "valid", arguments.threads, audible) if arguments.valid else []
+
+
+def go_on(run: Run, loss_of: Loss, clips: list[Clip], held: list[Clip], arguments: argparse.Namespace) -> None:
+    """Trains for the minutes or steps asked for, and writes checkpoints."""
+    config, audible = run.config, run.name in AUDIBLE
     crops = Crops(clips, config["frames"], config["seed"] + run.step)
-    held = load_split(arguments.clips, "valid", arguments.threads, audible) if arguments.valid else []
-    loss_of = objective(run, crops, clips)
     size = config["batch"] * (config["gpu_factor"] if run.device.type == "cuda" else 1)
     batches = feed(crops, size, audible, arguments.workers, run.device)
-    before = run.seconds
-    last_step, last_second = run.step + arguments.steps, before + 60 * arguments.minutes
-    log = csv.writer(open(arguments.out / f"{name}.csv", "a" if run.step else "w", newline=""))
+    before, first_step = run.seconds, run.step
+    last_step, last_second = first_step + arguments.steps, before + 60 * arguments.minutes
+    log = csv.writer(open(run.file.with_suffix(".csv"), "a" if run.step else "w", newline=""))
     smooth, started, saved = None, time.monotonic(), time.monotonic()
-    bar = tqdm(total=100, unit="%", desc=name, mininterval=10)
-    first_step = run.step
+    bar = tqdm(total=100, unit="%", desc=run.name, mininterval=10)
+
+    def said() -> str:
+        valid = f" valid {measured(run, loss_of, held):.4f}" if held else ""
+        return f"{run.name} step {run.step} {run.seconds / 60:.1f} min train {smooth:.4f}{valid}"
+
     while run.step < last_step and run.seconds < last_second:
         rate = run.schedule.at(run.step, run.seconds, last_step, last_second)
         loss = run.learn(loss_of, next(batches), rate)
@@ -202,17 +207,22 @@ def train(arguments: argparse.Namespace, name: str) -> None:
         if run.step % 50 == 0:
             log.writerow([run.step, round(run.seconds, 1), round(smooth, 5)])
             bar.set_postfix(step=run.step, loss=round(smooth, 4), refresh=False)
-        done = max(
-            (run.step - first_step) / arguments.steps, (run.seconds - before) / max(60 * arguments.minutes, 1e-9)
-        )
+        done = max((run.step - first_step) / arguments.steps, (run.seconds - before) / (last_second - before))
         bar.update(int(100 * done) - bar.n)
         if time.monotonic() - saved > SAVE_EVERY:
             saved = time.monotonic()
             run.save(clips)
             if held:
-                valid = measured(run, loss_of, held)
-                tqdm.write(f"{name} step {run.step} {run.seconds / 60:.1f} min train {smooth:.4f} valid {valid:.4f}")
+                tqdm.write(said())
     run.save(clips)
-    valid = f" valid {measured(run, loss_of, held):.4f}" if held else ""
-    each = (run.seconds - before) / max(run.step - first_step, 1)
-    tqdm.write(f"{name} step {run.step} {run.seconds / 60:.1f} min train {smooth:.4f}{valid} {each:.3f} s a step")
+    if run.step > first_step:
+        tqdm.write(f"{said()} {(run.seconds - before) / (run.step - first_step):.3f} s a step")
+
+
+def train(arguments: argparse.Namespace, name: str) -> None:
+    """One training run of a recipe."""
+    torch.set_num_threads(arguments.threads)
+    run = Run(arguments, name, recipe(name))
+    clips, held = load_clips(arguments, name in AUDIBLE)
+    loss_of = objective(run, Crops(clips, run.config["frames"], run.config["seed"] + run.step), clips)
+    go_on(run, loss_of, clips, held, arguments)

@@ -16,6 +16,7 @@ from ripieno_training.export import main as export
 from ripieno_training.signatures import SIGNATURES, example
 from ripieno_training.train import load_bounded, load_network
 from ripieno_training.train.__main__ import main
+from ripieno_training.train.adversarial import AdversarialLoss, apart, deceived, discerned
 from ripieno_training.train.distil import DistilLoss
 from ripieno_training.train.run import changed
 
@@ -166,6 +167,36 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
         },
     ]  # fmt: skip
     assert {entry["file"] for entry in made["model"]} == {"synth/denoiser.onnx", "synth/denoiser_distilled.onnx"}
+
+
+def test_a_vocoder_goes_on_against_judges_that_are_kept(clips: Path, few: Path, monkeypatch) -> None:
+    run(monkeypatch, "vocoder", clips, "--steps", "1")
+    judges = (
+        "adversary={periods: [2, 3], windows: [512], width: 2, rate: 0.01, clip: 1, distance: 1, deceive: 1, match: 1}"
+    )
+    states = [
+        run(monkeypatch, "vocoder", clips, "--adversarial", "--resume", "--steps", "2", "--valid", "--set", judges)
+        for _ in range(2)
+    ]
+    first, second = (state["kept"]["adversary"]["judges"] for state in states)
+    assert states[1]["step"] == 5 and first.keys() == second.keys()
+    moved = [(second[key] - first[key]).abs().max().item() for key in first]
+    # Two small steps from where they were, not new ones.
+    assert 0 < max(moved) < 0.1
+    load_network(clips.parent / "out", "vocoder")
+
+
+def test_judges_learn_to_tell_noise_from_a_tone_and_then_say_so() -> None:
+    torch.manual_seed(4)
+    config = {"windows": [512, 1024], "adversary": dict(periods=[2, 3], windows=[256], width=4, rate=2e-3, clip=10.0)}
+    loss_of = AdversarialLoss(config, {}, torch.device("cpu"))
+    tone, noise = torch.sin(torch.arange(8192) * 0.05).expand(2, -1), 0.5 * torch.randn(2, 8192)
+    before = discerned(loss_of.judges(noise), loss_of.judges(tone)).item()
+    for _ in range(25):
+        loss_of.learn(noise, tone)
+    assert discerned(loss_of.judges(noise), loss_of.judges(tone)).item() < 0.5 * before
+    assert deceived(loss_of.judges(noise)) > 0 > deceived(loss_of.judges(tone))
+    assert apart(loss_of.judges(tone), loss_of.judges(tone)) == 0.0
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])

@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("model", choices=["prior", "denoiser", "vocoder", "distil"])
     parser.add_argument("--arch", choices=["unet", "t5"], default="unet", help="of a denoiser")
     parser.add_argument("--tier", choices=["tiny", "base"], default="tiny", help="of a denoiser")
+    parser.add_argument("--adversarial", action="store_true", help="a vocoder against judges; --resume a trained one")
     parser.add_argument("--teacher", default="denoiser", metavar="NAME", help="checkpoint in --out to distil")
     parser.add_argument("--stages", type=int, nargs="+", default=[4, 2, 1], help="steps of the students, halving")
     parser.add_argument("--clips", type=Path, required=True, help="folder the data renderer wrote")
@@ -49,7 +50,9 @@ def main() -> None:
         name = DENOISERS[arguments.arch, arguments.tier]
     elif (arguments.arch, arguments.tier) != ("unet", "tiny"):
         parser.error("--arch and --tier are of denoisers")
-    train(arguments, name)
+    if arguments.adversarial and name != "vocoder":
+        parser.error("--adversarial is of the vocoder")
+    train(arguments, name, "vocoder_adversarial" if arguments.adversarial else None)
 
 
 if __name__ == "__main__":

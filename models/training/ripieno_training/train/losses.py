@@ -92,9 +92,12 @@ class VocoderLoss:
 
     def __call__(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         ours, true = heard(model, batch)
+        return spectral_distance(ours, true, self.some_windows())
+
+    def some_windows(self) -> list[int]:
+        """Two resolutions that follow one another."""
         first = int(torch.randint(len(self.windows), ()))
-        windows = [self.windows[(first + i) % len(self.windows)] for i in range(2)]
-        return spectral_distance(ours, true, windows)
+        return [self.windows[(first + i) % len(self.windows)] for i in range(2)]
 
 
 def heard(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

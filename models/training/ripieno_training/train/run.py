@@ -18,6 +18,7 @@ from tqdm import tqdm
 from .. import features as ft
 from ..dataset import Clip, Crops, load_split
 from ..vocabulary import current
+from .adversarial import AdversarialLoss
 from .checkpoint import load_network, network, read, recipe
 from .feeding import feed
 from .growth import grown, known, order
@@ -156,6 +157,8 @@ def objective(run: Run, crops: Crops, clips: list[Clip]) -> Loss:
         run.kept["ceiling"] = loudest(clips, null, len(run.vocabulary.instruments))
         return PriorLoss(run.config, null)
     if run.name == "vocoder":
+        if "adversary" in run.config:
+            return AdversarialLoss(run.config, run.kept, run.device)
         return VocoderLoss(run.config)
     prior = load_network(run.out, "prior").to(run.device)
     if run.name != "denoiser" and (run.out / "denoiser.pt").exists():
@@ -219,10 +222,10 @@ def go_on(run: Run, loss_of: Loss, clips: list[Clip], held: list[Clip], argument
         tqdm.write(f"{said()} {(run.seconds - before) / (run.step - first_step):.3f} s a step")
 
 
-def train(arguments: argparse.Namespace, name: str) -> None:
-    """One training run of a recipe."""
+def train(arguments: argparse.Namespace, name: str, of: str | None = None) -> None:
+    """One training run of a network by the recipe of its name, or another."""
     torch.set_num_threads(arguments.threads)
-    run = Run(arguments, name, recipe(name))
+    run = Run(arguments, name, recipe(of or name))
     clips, held = load_clips(arguments, name in AUDIBLE)
     loss_of = objective(run, Crops(clips, run.config["frames"], run.config["seed"] + run.step), clips)
     go_on(run, loss_of, clips, held, arguments)

@@ -5,5 +5,5 @@
 
 `excerpts` cuts pieces of the test split, `stages` renders them truly, `systems` are what is measured, `measures` the
 distances of one excerpt, `groups` those to all audio and to one performance's, `summary` the figures, `picture` the
-map of performances and `table` the section of models/synth/README.md.
+map of performances, `table` the section of models/synth/README.md, `protocol` all of it in order.
 """

@@ -40,3 +40,9 @@ def ranking(embeddings: np.ndarray, groups: dict[str, Gaussian]) -> list[str]:
     """Performances by the Frechet distance of one excerpt's embeddings [n, d] to their audio, the nearest first."""
     ours = Gaussian.of(embeddings)
     return sorted(groups, key=lambda name: groups[name].distance(ours))
+
+
+def between(groups: dict[str, np.ndarray]) -> float:
+    """Mean Frechet distance between different performances' embeddings [n, d] each."""
+    gaussians = [Gaussian.of(group) for group in groups.values()]
+    return float(np.mean([a.distance(b) for i, a in enumerate(gaussians) for b in gaussians[:i]]))

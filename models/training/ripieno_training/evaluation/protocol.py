@@ -32,14 +32,19 @@ DRAWN = [TRUTH.name, FLUID.name, "prior + diffusion"]
 """systems of the map of performances"""
 
 
+def inner(audio: np.ndarray, parts: list[Clip]) -> np.ndarray:
+    """The samples of `audio` [2, samples] that a chain makes whole: first frame to last, less the edges."""
+    return audio[:, EDGE : (len(parts[0].mel) - 1) * ft.HOP + 1 - EDGE]
+
+
 def sound(
     system: System, chain: Chain, parts: list[Clip], performance: Performance, stage: Stage, seed: int
 ) -> np.ndarray:
     """Audio [2, samples] of one excerpt, without its edges."""
     if system is TRUTH:
-        return mixed(parts)[:, EDGE:-EDGE]
+        return inner(mixed(parts), parts)
     if system is FLUID:
-        return general_midi(performance, parts, catalogue()[1], stage.soundfonts)[:, EDGE:-EDGE]
+        return inner(general_midi(performance, parts, catalogue()[1], stage.soundfonts), parts)
     return sound_of(chain, parts, system.setting, seed)
 
 
@@ -47,7 +52,7 @@ def measured(
     system: System, audio: np.ndarray, parts: list[Clip], musicnn: Path, transcribe: bool
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Embeddings [n, d] of one excerpt's sound, and its own figures."""
-    true = mixed(parts)[:, EDGE:-EDGE]
+    true = inner(mixed(parts), parts)
     row: dict[str, float] = {}
     if transcribe:
         notes = np.concatenate([part.notes for part in parts])

@@ -64,8 +64,30 @@ fn repeats_are_played_with_their_endings() {
 
 #[test]
 fn fields_decorations_and_words_are_no_notes() {
-    assert_eq!(pitches("\"Am\"C !trill!D ~E {/fg}F .G % CDE\nw: dear diary\nA"), [60, 62, 64, 65, 67, 69]);
+    assert_eq!(pitches("\"Am\"C !trill!D ~E F .G % CDE\nw: dear diary\nA"), [60, 62, 64, 65, 67, 69]);
     assert_eq!(pitches("C[K:D]F[M:3/4][L:1/4]G"), [60, 66, 67]);
+}
+
+#[test]
+fn grace_notes_sound_before_the_note_they_lead_to() {
+    // A 32nd each.
+    assert_eq!(notes("C2 {/fg}D"), [(0.0, 2.0, 60), (1.5, 0.25, 77), (1.75, 0.25, 79), (2.0, 1.0, 62)]);
+    // Of a short note no more than half, also over the barline, and a chord is led to as a note is.
+    let graces = "C/2|{^fg}[CE]";
+    assert_eq!(notes(graces), [(0.0, 0.5, 60), (0.25, 0.125, 78), (0.375, 0.125, 79), (0.5, 1.0, 60), (0.5, 1.0, 64)]);
+    // Before the first there is no time.
+    assert_eq!(notes("{g}C"), [(0.0, 1.0, 60), (0.0, 0.25, 79)]);
+}
+
+#[test]
+fn parts_are_played_in_the_order_of_the_header() {
+    let tune = |order: &str| read(&format!("X:1\nM:4/4\nL:1/8\n{order}K:C\nP:A\nC|:D:|\nP:B\nE|[P:C]F|\n")).unwrap();
+    let pitches = |score: &Score| score.tracks[0].notes.iter().map(|note| note.pitch).collect::<Vec<_>>();
+    assert_eq!(pitches(&tune("")), [60, 62, 62, 64, 65]);
+    assert_eq!(pitches(&tune("P:A(CB)2\n")), [60, 62, 62, 65, 64, 65, 64]);
+    let unknown = tune("P:AX\n");
+    assert_eq!(pitches(&unknown), [60, 62, 62, 64, 65]);
+    assert!(unknown.notices[0].contains("P:"), "{:?}", unknown.notices);
 }
 
 #[test]

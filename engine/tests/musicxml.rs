@@ -126,13 +126,50 @@ fn tempo_dynamics_meter_and_upbeat_are_read() {
 }
 
 #[test]
+fn a_timewise_score_is_the_partwise_one_turned_round() {
+    let (first, second) = (plain("C4", 8), plain("D4", 8) + "<barline><repeat direction='backward'/></barline>");
+    let divisions = "<attributes><divisions>2</divisions></attributes>";
+    let measure =
+        |horn: &str, flute: &str| format!("<measure><part id='P'>{horn}</part><part id='Q'>{flute}</part></measure>");
+    let timewise = format!(
+        "<score-timewise><part-list><score-part id='P'><part-name>Horn</part-name></score-part><score-part id='Q'>\
+         <part-name>Flute</part-name></score-part></part-list>{}{}</score-timewise>",
+        measure(&format!("{divisions}{first}"), &format!("{divisions}{}", plain("G5", 8))),
+        measure(&second, &plain("A5", 8)),
+    );
+    let score = read(&timewise).unwrap();
+    let names: Vec<&str> = score.tracks.iter().map(|track| track.name.as_str()).collect();
+    assert_eq!(names, ["Horn", "Flute"]);
+    let pitches = |track: usize| score.tracks[track].notes.iter().map(|note| note.pitch).collect::<Vec<_>>();
+    assert_eq!([pitches(0), pitches(1)], [[60, 62, 60, 62], [79, 81, 79, 81]]);
+}
+
+#[test]
+fn pedals_are_controllers_and_repeated_with_their_measures() {
+    let sign = |kind: &str| format!("<direction><direction-type><pedal type='{kind}'/></direction-type></direction>");
+    let heard =
+        "<direction><direction-type><pedal type='start'/></direction-type><sound damper-pedal='50'/></direction>";
+    let soft = "<sound soft-pedal='yes'/>";
+    let first = [sign("start"), plain("C4", 4), sign("change"), plain("D4", 4), sign("stop")];
+    let second = format!("{heard}{soft}{}<barline><repeat direction='backward'/></barline>", plain("E4", 8));
+    let score = read(&part(&[&first.concat(), &second])).unwrap();
+    let eighths = |tick: u64| tick * 2 / u64::from(score.resolution);
+    let found: Vec<_> = score.tracks[0].controls.iter().map(|c| (eighths(c.tick), c.number, c.value)).collect();
+    let once = [(0, 64, 127), (4, 64, 0), (4, 64, 127), (8, 64, 0), (8, 64, 64), (8, 67, 127)];
+    let twice = once.map(|(tick, number, value)| (tick + 16, number, value));
+    assert_eq!(found, [once, twice].concat());
+}
+
+#[test]
 fn every_bad_file_gets_its_own_sentence() {
     let whole = part(&[&plain("C4", 2)]);
     assert!(matches!(read(""), Err(ScoreError::Empty { .. })));
     for cut in [10, whole.len() / 2, whole.len() - 1] {
         assert!(matches!(read(&whole[..cut]), Err(ScoreError::Malformed { .. })), "{cut} bytes");
     }
-    assert!(matches!(read("<score-timewise/>"), Err(ScoreError::Malformed { .. })));
+    assert!(matches!(read("<score-timewise/>"), Err(ScoreError::NoNotes { .. })));
+    let lacks = "<score-timewise><measure><part id='P'/></measure><measure><part id='Q'/></measure></score-timewise>";
+    assert!(read(lacks).unwrap_err().to_string().contains("lacks one of its parts"));
     assert!(matches!(read("<score-partwise/>"), Err(ScoreError::NoNotes { .. })));
     let wrong = part(&[&note("X4", 2, "", "")]);
     assert!(read(&wrong).unwrap_err().to_string().contains("step"), "{wrong}");

@@ -1,10 +1,11 @@
 //! ABC: the common subset of version 2.1, one tune a file.
 //!
 //! Reads header and inline fields, keys with modes and accidentals, lengths, broken rhythm, tuplets, ties, chords,
-//! repeats and endings (played out), voices and overlays. Left out, with a notice where it could be heard: grace notes,
-//! part orders (P:), further tunes. Nothing recurses, and time and memory grow with the size of the file alone.
+//! repeats and endings and the order of parts (P:, played out), grace notes, voices and overlays. Left out, with a notice:
+//! further tunes. Nothing recurses, and time and memory grow with the size of the file alone.
 
 mod fields;
+mod parts;
 mod read;
 mod tune;
 mod write;

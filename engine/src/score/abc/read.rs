@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::TICKS;
 use super::fields;
+use super::parts;
 use super::tune::{AbcMeasure, State, Voice, transposition};
 use crate::score::limits::{self, MOST_BEATS, MOST_NOTES};
 use crate::score::order::{self, MOST_MEASURES, Marks};
@@ -43,17 +44,10 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
     };
     voices.iter_mut().for_each(Voice::close);
     let mut score = Score { title: limits::name(&tune.title), resolution: TICKS as u32, ..Score::default() };
-    let graces: usize = voices.iter().map(|voice| voice.graces).sum();
-    if graces > 0 {
-        score.notices.push(format!("{graces} grace notes were left out."));
-    }
     if tune.further {
         score.notices.push("Only the first tune of the file was read.".into());
     }
-    if tune.parts {
-        score.notices.push("The order of its parts (P:) was not followed.".into());
-    }
-    play(&voices, &mut score).map_err(|reason| ScoreError::too_large(path, reason))?;
+    play(&voices, tune.parts.as_deref(), &mut score).map_err(|reason| ScoreError::too_large(path, reason))?;
     limits::checked(score.reduced(), path)
 }
 
@@ -73,7 +67,8 @@ struct Tune {
     declared: Vec<String>,
     directives: Vec<String>,
     further: bool,
-    parts: bool,
+    /// The order of its parts, from the header.
+    parts: Option<String>,
 }
 
 impl Tune {
@@ -108,7 +103,7 @@ impl Tune {
                 return Ok(false);
             }
             ('X', _) => self.begun = true,
-            ('P', _) => self.parts |= text.len() > 1,
+            ('P', None) => self.parts = Some(text.to_owned()),
             ('T', None) if self.title.is_empty() => text.clone_into(&mut self.title),
             ('M', None) => self.meter = fields::meter(text),
             ('L', None) => self.unit = fields::length(text),
@@ -116,7 +111,7 @@ impl Tune {
             ('V', None) => self.declared.push(text.to_owned()),
             ('K', None) => self.begin(text)?,
             ('V', Some(voices)) => self.current = voice(voices, text)?,
-            ('M' | 'L' | 'K' | 'Q', Some(voices)) => voices[self.current].field(kind, text),
+            ('M' | 'L' | 'K' | 'Q' | 'P', Some(voices)) => voices[self.current].field(kind, text),
             _ => {}
         }
         Ok(true)
@@ -206,7 +201,7 @@ fn voice(voices: &mut Vec<Voice>, text: &str) -> Result<usize, String> {
 }
 
 /// Plays the measures in their order. All voices are together at every barline.
-fn play(voices: &[Voice], score: &mut Score) -> Result<(), String> {
+fn play(voices: &[Voice], parts: Option<&str>, score: &mut Score) -> Result<(), String> {
     let count = voices.iter().map(|voice| voice.measures.len()).max().unwrap_or(0);
     let measures = |i: usize| voices.iter().filter_map(move |voice| voice.measures.get(i));
     if count > MOST_MEASURES {
@@ -216,8 +211,17 @@ fn play(voices: &[Voice], score: &mut Score) -> Result<(), String> {
     for (i, mark) in marks.iter_mut().enumerate() {
         measures(i).for_each(|measure| mark.merge(measure.marks.clone()));
     }
-    let order =
-        order::order(&marks).ok_or_else(|| format!("with its repeats it has more than {MOST_MEASURES} measures"))?;
+    let begins = voices.iter().map(|voice| &voice.parts).find(|parts| !parts.is_empty());
+    let named = parts.map(|written| parts::order(written, begins.map_or(&[], Vec::as_slice), &marks));
+    if named == Some(Err(parts::Unclear::Unknown)) {
+        score.notices.push("The order of its parts (P:) names one that it does not have, and was not followed.".into());
+    }
+    let order = match named {
+        Some(Ok(order)) => Some(order),
+        Some(Err(parts::Unclear::TooLong)) => None,
+        Some(Err(parts::Unclear::Unknown)) | None => order::order(&marks),
+    };
+    let order = order.ok_or_else(|| format!("with its repeats it has more than {MOST_MEASURES} measures"))?;
     let mut players: Vec<Player> = voices.iter().map(|_| Player::default()).collect();
     let (mut at, mut notes) = (0i64, 0);
     let mut signs = Signs::default();
@@ -296,7 +300,7 @@ struct Player {
 impl Player {
     fn play(&mut self, measure: &AbcMeasure, at: i64) {
         for note in &measure.notes {
-            let (onset, duration) = ((at + note.onset) as u64, note.length as u64);
+            let (onset, duration) = ((at + note.onset).max(0) as u64, note.length as u64);
             let index = match self.tied.remove(&(note.pitch, onset)) {
                 Some(index) => {
                     self.notes[index].duration += duration;

@@ -12,7 +12,7 @@ const MOST_RESTS: u32 = 1000;
 /// A note of a measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AbcNote {
-    /// Ticks from the start of its measure.
+    /// Ticks from the start of its measure; below 0 for grace notes of its first note.
     pub onset: i64,
     /// Ticks.
     pub length: i64,
@@ -76,8 +76,11 @@ pub struct Voice {
     tuplet: (i64, i64, u32),
     ending: Vec<u32>,
     forward: bool,
-    /// Grace notes that were left out.
-    pub graces: usize,
+    /// Grace notes that wait for the note they lead to, and the length of the note before it.
+    graces: Vec<(usize, i32, i32)>,
+    before: i64,
+    /// Where its parts begin (P:), by measure.
+    pub parts: Vec<(char, usize)>,
 }
 
 impl Voice {
@@ -102,7 +105,9 @@ impl Voice {
             tuplet: (1, 1, 0),
             ending: Vec::new(),
             forward: false,
-            graces: 0,
+            graces: Vec::new(),
+            before: 0,
+            parts: Vec::new(),
         }
     }
 
@@ -123,6 +128,12 @@ impl Voice {
                 let tempo = fields::tempo(text, self.state.unit);
                 self.measure.tempi.extend(tempo.map(|tempo| (self.cursor, tempo)));
             }
+            // A part begins with a measure, whether a barline is before it or not.
+            'P' if self.parts.len() < MOST_MEASURES => {
+                self.bar();
+                let measure = self.measures.len();
+                self.parts.extend(text.chars().find(char::is_ascii_alphabetic).map(|name| (name, measure)));
+            }
             _ => {}
         }
     }
@@ -137,7 +148,7 @@ impl Voice {
                 '!' | '+' => decoration(after, c),
                 '{' => {
                     let (graces, after) = after.split_once('}').unwrap_or((after, ""));
-                    self.graces += graces.chars().filter(|c| step(*c).is_some()).count();
+                    self.grace(graces);
                     after
                 }
                 '(' => self.tuplet(after),
@@ -183,7 +194,41 @@ impl Voice {
 
     /// The tune ends.
     pub fn close(&mut self) {
+        self.lead();
         self.bar();
+    }
+
+    /// The grace notes between two braces; their lengths say nothing of when they sound.
+    fn grace(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            rest = &rest[c.len_utf8()..];
+            if ("^_=".contains(c) || step(c).is_some())
+                && let Some((name, after)) = self.note(&text[text.len() - rest.len() - c.len_utf8()..])
+            {
+                self.graces.push(name);
+                rest = after;
+            }
+        }
+    }
+
+    /// Grace notes sound just before what they lead to, which is here: a 32nd each, and no more than half of the note before.
+    fn lead(&mut self) {
+        let count = self.graces.len() as i64;
+        let room = if self.before > 0 { self.before / 2 } else { i64::MAX };
+        let each = (TICKS / 8).min(room / count.max(1)).max(1);
+        for (place, name) in (0..).zip(std::mem::take(&mut self.graces)) {
+            let onset = self.cursor - each * (count - place);
+            let pitch = self.pitch(name);
+            self.measure.notes.extend(pitch.map(|pitch| AbcNote { onset, length: each, pitch, tied: false }));
+        }
+    }
+
+    /// MIDI pitch of a step, an octave and semitones, if it has one.
+    fn pitch(&self, (step, octave, alter): (usize, i32, i32)) -> Option<u8> {
+        let natural = [0, 2, 4, 5, 7, 9, 11][step];
+        let pitch = 12 * (octave + 1) + natural + alter + self.state.transposition;
+        u8::try_from(pitch).ok().filter(|pitch| *pitch < 128)
     }
 
     /// A pitch name: step, octave and semitones.
@@ -234,14 +279,14 @@ impl Voice {
             length = length * self.tuplet.0 / self.tuplet.1;
             self.tuplet.2 -= 1;
         }
+        self.lead();
+        self.before = length;
         self.last = Some((self.measure.notes.len(), self.cursor, length));
         self.carried.clear();
-        for &(step, octave, alter) in names {
-            let natural = [0, 2, 4, 5, 7, 9, 11][step];
-            let pitch = 12 * (octave + 1) + natural + alter + self.state.transposition;
-            if let Some(pitch) = u8::try_from(pitch).ok().filter(|pitch| *pitch < 128) {
-                self.measure.notes.push(AbcNote { onset: self.cursor, length: length.max(1), pitch, tied: false });
-            }
+        for &name in names {
+            let note = |pitch| AbcNote { onset: self.cursor, length: length.max(1), pitch, tied: false };
+            let note = self.pitch(name).map(note);
+            self.measure.notes.extend(note);
         }
         self.tied_names = names.to_vec();
         self.cursor += length;

@@ -4,13 +4,13 @@ use roxmltree::Node;
 
 use crate::score::order::{Marks, passes};
 
-/// The marks of every measure of a part.
-pub fn marks(part: Node<'_, '_>) -> Vec<Marks> {
+/// The marks of a part's measures.
+pub fn marks(measures: &[Node<'_, '_>]) -> Vec<Marks> {
     // Passes of the ending that is open, and whether the measure before says that a section begins after it.
     let mut open: Vec<u32> = Vec::new();
     let mut forward = false;
     let mut all = Vec::new();
-    for measure in part.children().filter(|node| node.has_tag_name("measure")) {
+    for measure in measures {
         let mut marks = Marks { ending: open.clone(), forward, ..Marks::default() };
         forward = false;
         for node in measure.children().filter(Node::is_element) {
@@ -116,6 +116,7 @@ mod tests {
             <measure><barline location='right'><repeat direction='backward'/></barline></measure>\
             <measure><barline location='left'><ending number='2' type='start'/></barline></measure></part>";
         let document = roxmltree::Document::parse(xml).unwrap();
-        assert_eq!(order(&marks(document.root_element())).unwrap(), [0, 1, 2, 0, 3]);
+        let measures: Vec<Node<'_, '_>> = document.root_element().children().collect();
+        assert_eq!(order(&marks(&measures)).unwrap(), [0, 1, 2, 0, 3]);
     }
 }

@@ -13,6 +13,11 @@ const DEFAULT_VELOCITY: u8 = 64;
 /// Durations beyond this many quarter notes are slips.
 const LONGEST: f64 = 1e5;
 
+/// MIDI controllers of the pedals that a sound element moves.
+const PEDALS: [(&str, u8); 3] = [("damper-pedal", DAMPER), ("sostenuto-pedal", 66), ("soft-pedal", 67)];
+/// The sustain pedal's.
+const DAMPER: u8 = 64;
+
 /// A note, with ticks from the start of its measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MeasureNote {
@@ -54,6 +59,8 @@ pub struct Measure {
     pub key: Option<Fifths>,
     /// Tempo changes in it: ticks and quarter notes a minute.
     pub tempi: Vec<(i64, f64)>,
+    /// Pedals: ticks, MIDI controller and its value.
+    pub controls: Vec<(u64, u8, u8)>,
 }
 
 /// Follows a part from measure to measure, in the order of the file.
@@ -130,6 +137,7 @@ impl<'a> PartReader<'a> {
         }
         self.velocity = open.dynamics.last().map_or(self.velocity, |&(_, velocity)| velocity);
         open.measure.notes.sort_by_key(|note| note.onset);
+        open.measure.controls.sort_by_key(|&(tick, ..)| tick);
         open.measure.sounds = !open.measure.notes.is_empty();
         open.measure.meter = self.meter;
         open.measure.key = self.key;
@@ -256,6 +264,13 @@ impl<'a> PartReader<'a> {
                     open.dynamics.push((at, velocity));
                 }
             }
+            for pedal in kind.children().filter(|node| node.has_tag_name("pedal")) {
+                // What is heard goes before what is drawn.
+                if !says("damper-pedal") {
+                    let moved = pedal_moved(pedal.attribute("type").unwrap_or_default());
+                    open.measure.controls.extend(moved.iter().map(|&value| (at as u64, DAMPER, value)));
+                }
+            }
             if let Some(tempo) = child(kind, "metronome").and_then(metronome).filter(|_| !says("tempo")) {
                 open.measure.tempi.push((at, tempo));
             }
@@ -270,6 +285,29 @@ impl<'a> PartReader<'a> {
         if let Some(share) = value("dynamics") {
             open.dynamics.push((at, velocity_of_share(share)));
         }
+        for (name, number) in PEDALS {
+            let down = |said: &str| match said.trim() {
+                "yes" => Some(127),
+                "no" => Some(0),
+                per_cent => per_cent
+                    .parse::<f64>()
+                    .ok()
+                    .filter(|share| (0.0..=100.0).contains(share))
+                    .map(|share| (share * 1.27).round() as u8),
+            };
+            let moved = node.attribute(name).and_then(down);
+            open.measure.controls.extend(moved.map(|value| (at.max(0) as u64, number, value)));
+        }
+    }
+}
+
+/// Where the pedal goes at a sign, one after another.
+fn pedal_moved(kind: &str) -> &'static [u8] {
+    match kind {
+        "start" | "resume" => &[127],
+        "stop" | "discontinue" => &[0],
+        "change" => &[0, 127],
+        _ => &[],
     }
 }
 

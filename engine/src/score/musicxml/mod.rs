@@ -1,7 +1,7 @@
-//! MusicXML: partwise scores, plain (.musicxml, .xml) or compressed (.mxl).
+//! MusicXML: scores partwise or timewise, plain (.musicxml, .xml) or compressed (.mxl).
 //!
 //! Reading gives what sounds: ties joined, repeats and jumps played out, transposing instruments at their sounding
-//! pitch, every voice and staff of a part in its track. Bytes, nodes, measures and notes are bounded, and nothing
+//! pitch, dynamics as velocities, pedals as controllers, every voice and staff of a part in its track. Bytes, nodes, measures and notes are bounded, and nothing
 //! recurses, so that no file makes reading hang, panic or fill the memory.
 
 mod container;

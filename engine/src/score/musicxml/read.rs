@@ -1,6 +1,6 @@
 //! Reading MusicXML files: the parts' measures, played in their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use roxmltree::{Document, Node};
@@ -12,7 +12,7 @@ use super::measure::{Beats, Fifths, Measure, MeasureNote, PartReader};
 use super::values::{child, number, text};
 use crate::score::limits::{self, MOST_BEATS, MOST_NOTES};
 use crate::score::order::{self, MOST_MEASURES, Marks};
-use crate::score::{Format, Key, Meter, Score, ScoreError, Tempo, TickNote, Track};
+use crate::score::{Control, Format, Key, Meter, Score, ScoreError, Tempo, TickNote, Track};
 
 /// Ticks per quarter note where the divisions of the file have no small common multiple.
 const FINE: u32 = 26_880; // 256 * 3 * 5 * 7
@@ -37,13 +37,11 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
         error => malformed(error.to_string()),
     })?;
     let root = document.root_element();
-    match root.tag_name().name() {
-        "score-partwise" => {}
-        "score-timewise" => {
-            return Err(malformed("its parts are inside its measures (timewise), not the other way round".into()));
-        }
+    let written = match root.tag_name().name() {
+        "score-partwise" => partwise(root),
+        "score-timewise" => timewise(root).ok_or_else(|| malformed("a measure lacks one of its parts".into()))?,
         other => return Err(malformed(format!("it begins with <{}>", other.chars().take(40).collect::<String>()))),
-    }
+    };
     let mut score = Score { title: title(root), resolution: resolution(&document), ..Score::default() };
     let list = instruments::parts(root);
     let unlisted = PartInfo::default();
@@ -51,8 +49,8 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
         || ScoreError::too_large(path, format!("with its repeats it has more than {MOST_MEASURES} measures"));
     let mut marks: Vec<Marks> = Vec::new();
     let mut parts: Vec<(&PartInfo, Vec<Measure>)> = Vec::new();
-    for part in root.children().filter(|node| node.has_tag_name("part")) {
-        for (i, measure) in marks::marks(part).into_iter().enumerate() {
+    for (id, nodes) in written {
+        for (i, measure) in marks::marks(&nodes).into_iter().enumerate() {
             match marks.get_mut(i) {
                 Some(known) => known.merge(measure),
                 None => marks.push(measure),
@@ -61,10 +59,10 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
         if marks.len() > MOST_MEASURES {
             return Err(too_long());
         }
-        let info = part.attribute("id").and_then(|id| list.get(id)).unwrap_or(&unlisted);
+        let info = id.and_then(|id| list.get(id)).unwrap_or(&unlisted);
         let mut reader = PartReader::new(info, score.resolution);
-        let nodes = part.children().filter(|node| node.has_tag_name("measure"));
-        let measures = nodes.map(|node| reader.measure(node)).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+        let measures =
+            nodes.into_iter().map(|node| reader.measure(node)).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
         parts.push((info, measures));
     }
     let order = order::order(&marks).ok_or_else(too_long)?;
@@ -74,6 +72,42 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
     }
     play(&parts, &order, &mut score).map_err(|reason| ScoreError::too_large(path, reason))?;
     limits::checked(score, path)
+}
+
+/// A part's id and its measures.
+type Written<'a, 'input> = (Option<&'a str>, Vec<Node<'a, 'input>>);
+
+/// Measures inside their parts.
+fn partwise<'a, 'input>(root: Node<'a, 'input>) -> Vec<Written<'a, 'input>> {
+    let measures = |part: Node<'a, 'input>| part.children().filter(|node| node.has_tag_name("measure")).collect();
+    let parts = root.children().filter(|node| node.has_tag_name("part"));
+    parts.map(|part| (part.attribute("id"), measures(part))).collect()
+}
+
+/// Parts inside their measures, turned round; nothing where a measure lacks a part that another has.
+fn timewise<'a, 'input>(root: Node<'a, 'input>) -> Option<Vec<Written<'a, 'input>>> {
+    let mut parts: Vec<Written<'a, 'input>> = Vec::new();
+    let mut places: HashMap<Option<&str>, usize> = HashMap::new();
+    for (i, measure) in root.children().filter(|node| node.has_tag_name("measure")).enumerate() {
+        let mut found = 0;
+        for part in measure.children().filter(|node| node.has_tag_name("part")) {
+            let id = part.attribute("id");
+            let place = *places.entry(id).or_insert(parts.len());
+            if place == parts.len() {
+                parts.push((id, Vec::new()));
+            }
+            let measures = &mut parts[place].1;
+            if measures.len() != i {
+                return None;
+            }
+            measures.push(part);
+            found += 1;
+        }
+        if found != parts.len() {
+            return None;
+        }
+    }
+    Some(parts)
 }
 
 fn title(root: Node<'_, '_>) -> String {
@@ -149,11 +183,16 @@ fn play(parts: &[(&PartInfo, Vec<Measure>)], order: &[usize], score: &mut Score)
         }
     }
     for (player, (info, _)) in players.into_iter().zip(parts) {
-        score.tracks.extend(player.tracks.into_iter().map(|((program, drums), notes)| Track {
+        let Player { tracks, mut controls, .. } = player;
+        // A measure's are in order, and grace notes alone reach over its barline.
+        controls.sort_by_key(|control| control.tick);
+        score.tracks.extend(tracks.into_iter().map(|((program, drums), notes)| Track {
             name: info.name.clone(),
             program,
             drums,
             notes,
+            // Whoever plays the part has its pedals.
+            controls: controls.clone(),
             ..Track::default()
         }));
     }
@@ -209,6 +248,7 @@ struct Player {
     tracks: BTreeMap<(u8, bool), Vec<TickNote>>,
     /// Notes that go on where the next of their pitch begins, by pitch and end.
     tied: BTreeMap<(u8, u64), Vec<Tied>>,
+    controls: Vec<Control>,
 }
 
 /// A note that goes on.
@@ -223,6 +263,8 @@ impl Player {
         for note in &measure.notes {
             self.note(note, (at as i64).saturating_add(note.onset).max(0) as u64);
         }
+        let moved = measure.controls.iter().map(|&(tick, number, value)| (at.saturating_add(tick), number, value));
+        self.controls.extend(moved.map(|(tick, number, value)| Control { tick, number, value }));
     }
 
     fn note(&mut self, note: &MeasureNote, onset: u64) {

@@ -54,19 +54,23 @@ def main() -> None:
     torch.set_num_threads(1)
     if arguments.command == "golden":
         return write_golden(GOLDEN / "encoding.json")
-    songs = corpus.load(arguments.data, arguments.cache)
     result: object
+    config: dict = {"music": "orchestra"}
+    if arguments.command == "train":
+        changes = {k: yaml.safe_load(x) for k, x in (pair.split("=", 1) for pair in arguments.set)}
+        config = recipe(arguments.model, changes)
+    elif "checkpoint" in arguments:
+        model, state = load_best(arguments.checkpoint)
+        config = state["config"]
+    songs = corpus.load(arguments.data, arguments.cache, config["music"])
     match arguments.command:
         case "train":
-            changes = {k: yaml.safe_load(x) for k, x in (pair.split("=", 1) for pair in arguments.set)}
-            config = recipe(arguments.model, changes)
             state = train(songs, arguments.out, arguments.minutes, arguments.resume, config, arguments.device)
             result = {"step": state["step"], "valid": state["score"], "minutes": state["seconds"] / 60}
         case "evaluate":
-            result = held_out(load_best(arguments.checkpoint)[0], corpus.part(songs, arguments.split))
+            result = held_out(model, corpus.part(songs, arguments.split, config["music"]))
         case "attention":
-            model, _ = load_best(arguments.checkpoint)
-            result = draw(model, corpus.part(songs, "test")[: arguments.songs], arguments.out)
+            result = draw(model, corpus.part(songs, "test", config["music"])[: arguments.songs], arguments.out)
         case "export":
             result = export(arguments.checkpoint, songs, arguments.models, arguments.golden)
         case "split":

@@ -9,15 +9,33 @@ import symusic
 from tqdm import tqdm
 
 from ..arranger.corpus import files_of
-from ..arranger.kinds import Piece
-from ..arranger.splits import LEFT_OUT, SPLITS, content, same_piece, work
+from ..arranger.kinds import KINDS, RESEARCH, Piece
+from ..arranger.splits import FOLDER, LEFT_OUT, SPLITS, content, same_piece, work
 from . import vocabulary as v
 
-FOLDERS = ("polish", "haupt", "osq", "musicnet")
-"""Orchestras and chamber music, CC0 and CC BY, as their archives' folders are called."""
 FEWEST_NOTES = 50
-LISTED = Path(__file__).with_name("splits") / "orchestra.csv"
-SONGS = "orchestra.npz"
+
+
+@dataclass(frozen=True)
+class Music:
+    """Collections that a network learns from."""
+
+    folders: tuple[str, ...]
+    """as their archives' folders are called"""
+    listed: Path
+    """which files do not train"""
+    licence: str
+    """of what is made of it"""
+
+
+MUSIC = {
+    # Orchestras and chamber music, CC0 and CC BY.
+    "orchestra": Music(
+        ("polish", "haupt", "osq", "musicnet"), Path(__file__).with_name("splits") / "orchestra.csv", "CC-BY-4.0"
+    ),
+    # Songs of the web, which may be studied and not given away; divided as for the arranger.
+    "pop": Music(KINDS["pop"].folders, FOLDER / "pop.csv", RESEARCH),
+}
 
 
 @dataclass(frozen=True)
@@ -42,23 +60,25 @@ def read_song(path: Path, name: str) -> Song:
     return Song(name, notes[v.instrument_codes()[notes[:, 3]] > 0])
 
 
-def read_all(root: Path) -> list[Song]:
+def read_all(root: Path, music: str) -> list[Song]:
     """Every song of the collections under `root` with at least FEWEST_NOTES notes, by its name in the list."""
-    songs = [read_song(path, name) for name, path in tqdm(files_of(FOLDERS, root).items(), desc="reading")]
+    files = files_of(MUSIC[music].folders, root)
+    songs = [read_song(path, name) for name, path in tqdm(files.items(), desc="reading")]
     return [song for song in songs if len(song.notes) >= FEWEST_NOTES]
 
 
-def load(root: Path, cache: Path | None) -> list[Song]:
+def load(root: Path, cache: Path | None, music: str = "orchestra") -> list[Song]:
     """read_all, or what it gave last time."""
-    if cache and (cache / SONGS).exists():
-        with np.load(cache / SONGS) as held:
+    kept = f"{music}.npz"
+    if cache and (cache / kept).exists():
+        with np.load(cache / kept) as held:
             ends = np.cumsum(held["counts"])[:-1]
             return [Song(*pair) for pair in zip(held["names"].tolist(), np.split(held["notes"], ends), strict=True)]
-    songs = read_all(root)
+    songs = read_all(root, music)
     if cache:
         cache.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(
-            cache / SONGS, notes=np.concatenate([s.notes for s in songs]), counts=[len(s.notes) for s in songs],
+            cache / kept, notes=np.concatenate([s.notes for s in songs]), counts=[len(s.notes) for s in songs],
             names=[s.name for s in songs],
         )  # fmt: skip
     return songs
@@ -103,16 +123,16 @@ def divide(songs: list[Song], seed: int = 20261121, share: float = 0.06) -> dict
 
 def write_split(split: dict[str, str]) -> None:
     """splits/orchestra.csv: every file that does not train."""
-    with open(LISTED, "w", newline="", encoding="utf-8") as file:
+    with open(MUSIC["orchestra"].listed, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(("file", "split"))
         rows.writerows((name, split[name]) for name in sorted(split) if split[name] != "train")
 
 
-def part(songs: list[Song], split: str) -> list[Song]:
+def part(songs: list[Song], split: str, music: str = "orchestra") -> list[Song]:
     """The songs of one split; a file that the list does not name trains."""
     if split not in SPLITS:
         raise ValueError(f"{split} is none of {SPLITS}")
-    with open(LISTED, newline="", encoding="utf-8") as file:
+    with open(MUSIC[music].listed, newline="", encoding="utf-8") as file:
         listed = {row["file"]: row["split"] for row in csv.DictReader(file)}
     return [song for song in songs if listed.get(song.name, "train") == split]

@@ -14,19 +14,20 @@ from torch import Tensor, nn
 from ..export import SMALLEST, halve, tensor
 from ..manifest import write_model_entry
 from . import vocabulary as v
-from .corpus import Song, part
+from .corpus import MUSIC, Song, part
 from .data import first_windows, sequence
 from .evaluation import held_out
 from .graph import OPSET, network
 from .model import Composer, Dependent, parameters
 from .training import load_best
 
-LICENCE = "CC-BY-4.0"
-NAMES = {"small": "composer_small", "base": "composer_base"}
+NAMES = {
+    "small": "composer_small", "base": "composer_base", "pop_research_small": "composer_pop_research_small",
+}  # fmt: skip
 """Names of ours in the manifest; the paper's keep their recipe's."""
 GOLDEN_EVENTS, GOLDEN_CHECKED = 64, 8
 FREE = "haupt/"
-"""Golden values show notes: of a collection that is CC0."""
+"""Golden values show notes: of a collection that is CC0. Where there is none there are no golden values."""
 TOLERANCE = 1e-4
 
 
@@ -176,7 +177,7 @@ def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> d
     halve(graph)
     onnx.save(graph, str(file))
     write_heads(model, heads)
-    test = part(songs, "test")
+    test = part(songs, "test", config["music"])
     runner = Runner(file, heads)
     worst = check(model, runner, first_windows(test[:1], 256)[0])
     if worst > TOLERANCE:
@@ -189,12 +190,15 @@ def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> d
     }
     made_by = f"python -m ripieno_training.composer train --model {config['model']}"
     made_by += " && python -m ripieno_training.composer export"
+    licence = MUSIC[config["music"]].licence
     for stem, path, module, (inputs, outputs), own in zip(
         (name, f"{name}_heads"), (file, heads), (model, model.heads), lines(model), (figures, {}), strict=True
     ):
         count = parameters(module) - (parameters(model.heads) if module is model else 0)
-        write_model_entry(stem, path, LICENCE, made_by, count, inputs, outputs, own, models / "manifest.toml")
+        write_model_entry(stem, path, licence, made_by, count, inputs, outputs, own, models / "manifest.toml")
+    free = (s for split in ("test", "valid") for s in part(songs, split, config["music"]) if s.name.startswith(FREE))
+    if (song := next(free, None)) is None:
+        return figures | {"largest_difference": worst}
     folder.mkdir(parents=True, exist_ok=True)
-    song = next(s for split in ("test", "valid") for s in part(songs, split) if s.name.startswith(FREE))
     (folder / f"{name}.json").write_text(json.dumps(golden(model, name, song), separators=(",", ":")) + "\n")
     return figures | {"largest_difference": worst}

@@ -54,6 +54,7 @@ def optimisers(model: Composer, config: dict) -> list[torch.optim.Optimizer]:
 def load_best(folder: Path) -> tuple[Composer, dict]:
     """The kept weights of a training folder, ready to use, and the checkpoint."""
     state = torch.load(Path(folder) / CHECKPOINT, map_location="cpu", weights_only=False)
+    state["config"].setdefault("music", "orchestra")
     model = Composer(state["config"])
     model.load_state_dict(state["best"])
     return model.eval(), state
@@ -72,8 +73,8 @@ def train(songs: list[Song], out: Path, minutes: float, resume: bool, config: di
     average = copy.deepcopy(model)
     optimise = optimisers(model, config)
     highest = [o.param_groups[0]["lr"] for o in optimise]
-    sequences = Sequences(part(songs, "train"), config, config["seed"])
-    valid = part(songs, "valid")
+    sequences = Sequences(part(songs, "train", config["music"]), config, config["seed"])
+    valid = part(songs, "valid", config["music"])
     valid = [valid[i] for i in np.random.default_rng(0).permutation(len(valid))[: config["valid_songs"]]]
     first, seconds, best, kept, log = 0, 0.0, float("inf"), None, []
     if state:

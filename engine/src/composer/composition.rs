@@ -78,6 +78,12 @@ impl<P: Predictor> Composition<P> {
         self.sampler.set_temperature(temperature);
     }
 
+    /// Natural log probability that the song had ended before the last step, as the network sees it; only known where
+    /// [`Limits::may_end`].
+    pub fn could_have_ended(&self) -> Option<f64> {
+        self.sampler.end()
+    }
+
     /// Begins again: a song of `instruments` (codes) in which `notes`, sorted, have been played, and which goes on at tick
     /// `at`. Notes that the network has no room for are left out from the front.
     pub fn begin(&mut self, instruments: &[u16], notes: &[SongNote], at: u64) -> Result<(), InferenceError> {

@@ -28,17 +28,28 @@ pub enum ComposeError {
 }
 
 impl<P: Predictor> Composition<P> {
-    /// The notes of the song that begin before tick `until`, from where it is on. `progress` hears the onset of each, in
-    /// ticks, and may break off.
+    /// The notes of the song that begin before tick `until`, from where it is on. Where it may end it ends by itself, or,
+    /// if it has not by then, where in the last quarter the network thought most that it had. `progress` hears the onset of
+    /// each, in ticks, and may break off.
     pub fn passage(
         &mut self,
         limits: &Limits,
         until: u64,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Vec<SongNote>, ComposeError> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<SongNote> = Vec::new();
+        let late = until - until.saturating_sub(limits.from) / 4;
+        // The likeliest end so far: its log probability and how many notes are before it.
+        let mut best: Option<(f64, usize)> = None;
         loop {
-            match self.step(limits)? {
+            let step = self.step(limits)?;
+            if let Some(likely) = self.could_have_ended()
+                && notes.last().is_some_and(|last| last.onset >= late)
+                && best.is_none_or(|(before, _)| likely > before)
+            {
+                best = Some((likely, notes.len()));
+            }
+            match step {
                 Step::Note(note) if note.onset < until => {
                     notes.push(note);
                     if progress(note.onset).is_break() {
@@ -47,7 +58,11 @@ impl<P: Predictor> Composition<P> {
                 }
                 Step::Sign => {}
                 Step::Note(_) | Step::End if notes.is_empty() => return Err(ComposeError::NothingToPlay),
-                Step::Note(_) | Step::End => return Ok(notes),
+                Step::End => return Ok(notes),
+                Step::Note(_) => {
+                    notes.truncate(best.map_or(notes.len(), |(_, count)| count));
+                    return Ok(notes);
+                }
             }
         }
     }

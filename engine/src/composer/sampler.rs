@@ -1,14 +1,16 @@
 //! Chooses a code among those that are allowed.
 
 use super::course::Course;
-use super::event::{Event, Kind};
+use super::event::{Event, Field, Kind};
 use super::limits::Limits;
 use super::mask::Mask;
 use super::network::{Logits, Predictor};
 use crate::inference::InferenceError;
 use crate::synth::noise::Noise;
 
-/// Share of a vocabulary that is chosen from: the likeliest tenth (Dong et al. 2023, section 4.1).
+/// Share of a vocabulary that is chosen from: the likeliest tenth (Dong et al. 2023, section 4.1). Not of the types: there
+/// are five, and of the likeliest alone a song would end, and its instruments would be complete, only where that is likelier
+/// than all else.
 const SHARE: f64 = 0.1;
 /// What the composer's noise is called, among the streams of a seed.
 const COMPOSER: u64 = 0x636f_6d70;
@@ -19,6 +21,7 @@ pub struct Sampler {
     noise: Noise,
     drawn: i64,
     temperature: f32,
+    end: Option<f64>,
     /// Logits and codes that are allowed; for the length of a choice.
     open: Vec<(f32, u16)>,
 }
@@ -26,17 +29,23 @@ pub struct Sampler {
 impl Sampler {
     /// A sampler at temperature 1.
     pub fn new(seed: u64) -> Self {
-        Self { noise: Noise::new(seed, 0, COMPOSER), drawn: 0, temperature: 1.0, open: Vec::new() }
+        Self { noise: Noise::new(seed, 0, COMPOSER), drawn: 0, temperature: 1.0, end: None, open: Vec::new() }
     }
 
-    /// Below 1 the likely becomes likelier, above 1 less likely. At 0 the likeliest is chosen.
+    /// Below 1 the likely becomes likelier, above 1 less likely. At 0 the likeliest is chosen. Types are never less likely
+    /// than the network says: a song that may end at any event ends at once where that is made only a little likelier.
     pub fn set_temperature(&mut self, temperature: f32) {
         self.temperature = if temperature.is_finite() { temperature.max(0.0) } else { 1.0 };
     }
 
-    /// One of the allowed codes, by their logits: of the `ceil(n / 10)` likeliest, n being all there are. Nothing where
-    /// none is allowed.
-    pub fn choose(&mut self, logits: &[f32], allowed: Mask) -> Option<u16> {
+    /// Natural log probability of an end instead of the last event, where the network was asked whether there is one.
+    pub fn end(&self) -> Option<f64> {
+        self.end
+    }
+
+    /// One of a field's allowed codes, by their logits: of the `ceil(n / 10)` likeliest, n being all there are, or of all
+    /// types. Nothing where none is allowed.
+    pub fn choose(&mut self, field: Field, logits: &[f32], allowed: Mask) -> Option<u16> {
         self.open.clear();
         let sane = |logit: f32| if logit.is_nan() { f32::NEG_INFINITY } else { logit.clamp(f32::MIN, f32::MAX) };
         let codes = allowed.codes().take_while(|&code| usize::from(code) < logits.len());
@@ -44,7 +53,10 @@ impl Sampler {
         if self.open.len() < 2 {
             return self.open.first().map(|&(_, code)| code);
         }
-        let kept = (logits.len() as f64 * SHARE).ceil() as usize;
+        let (kept, warmest) = match field {
+            Field::Kind => (logits.len(), 1.0),
+            _ => ((logits.len() as f64 * SHARE).ceil() as usize, f32::INFINITY),
+        };
         // The likeliest first; of two as likely the lower code, so that a choice depends on nothing else.
         let order = |a: &(f32, u16), b: &(f32, u16)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         if kept < self.open.len() {
@@ -55,7 +67,7 @@ impl Sampler {
         if self.open.len() == 1 || self.temperature == 0.0 {
             return self.open.first().map(|&(_, code)| code);
         }
-        let (top, temperature) = (f64::from(self.open[0].0), f64::from(self.temperature));
+        let (top, temperature) = (f64::from(self.open[0].0), f64::from(self.temperature.min(warmest)));
         let weight = |logit: f32| ((f64::from(logit) - top) / temperature).exp();
         let total: f64 = self.open.iter().map(|&(logit, _)| weight(logit)).sum();
         let mut left = self.noise.uniform(self.drawn) * total;
@@ -83,6 +95,7 @@ pub fn sample(
     let mut guess = course.last_note();
     let mut event = Event::default();
     let mut told: Option<(Event, &Logits)> = None;
+    sampler.end = None;
     for (i, &field) in order.iter().enumerate() {
         let allowed = course.allowed(field, &event, limits);
         let mut codes = allowed.codes();
@@ -103,7 +116,10 @@ pub fn sample(
                         logits
                     }
                 };
-                match sampler.choose(logits.of(field), allowed) {
+                if field == Field::Kind && course.in_notes() {
+                    sampler.end = Some(logits.log_probability(Field::Kind, Kind::End.code()));
+                }
+                match sampler.choose(field, logits.of(field), allowed) {
                     Some(code) => code,
                     None => return Ok(Event::sign(Kind::End)),
                 }
@@ -135,16 +151,29 @@ mod tests {
         allowed.insert(0);
         let mut sampler = Sampler::new(1);
         let mut counts = [0u32; 30];
-        (0..40_000).for_each(|_| counts[usize::from(sampler.choose(&logits, allowed).unwrap())] += 1);
+        (0..40_000).for_each(|_| counts[usize::from(sampler.choose(Field::Pitch, &logits, allowed).unwrap())] += 1);
         // Weights 1, 1/2, 1 of 7, 8, 9.
         let [seven, eight, nine] = [7, 8, 9].map(|code| f64::from(counts[code]) / 40_000.0);
         assert!((seven - 0.4).abs() < 0.01 && (eight - 0.2).abs() < 0.01 && (nine - 0.4).abs() < 0.01, "{counts:?}");
         // At a temperature of 1/2 the weights are squared: 1, 1/4, 1.
         sampler.set_temperature(0.5);
-        let eights = (0..40_000).filter(|_| sampler.choose(&logits, allowed) == Some(8)).count();
+        let eights = (0..40_000).filter(|_| sampler.choose(Field::Pitch, &logits, allowed) == Some(8)).count();
         assert!((eights as f64 / 40_000.0 - 1.0 / 9.0).abs() < 0.01, "{eights}");
         sampler.set_temperature(0.0);
-        assert!((0..100).all(|_| sampler.choose(&logits, allowed) == Some(7)));
+        assert!((0..100).all(|_| sampler.choose(Field::Pitch, &logits, allowed) == Some(7)));
+    }
+
+    #[test]
+    fn a_type_that_is_unlikely_comes_as_often_as_it_should_however_warm() {
+        let logits = [0.0, 0.0, 0.0, 99f32.ln(), 0.0];
+        let (mut sampler, mut allowed) = (Sampler::new(1), Mask::only(Kind::Note.code()));
+        allowed.insert(Kind::End.code());
+        for temperature in [1.0, 1.8] {
+            sampler.set_temperature(temperature);
+            let mut choose = || sampler.choose(Field::Kind, &logits, allowed) == Some(Kind::End.code());
+            let ends = (0..40_000).filter(|_| choose()).count();
+            assert!((ends as f64 / 40_000.0 - 0.01).abs() < 0.002, "{ends}");
+        }
     }
 
     #[test]
@@ -152,8 +181,10 @@ mod tests {
         let mut sampler = Sampler::new(1);
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, 1e38, -1e38] {
             let logits = [1.0, odd, odd, -odd, odd, 1.0];
-            assert!((0..10).all(|_| [2, 3, 4].contains(&sampler.choose(&logits, Mask::range(2, 4)).unwrap())));
+            assert!(
+                (0..10).all(|_| [2, 3, 4].contains(&sampler.choose(Field::Pitch, &logits, Mask::range(2, 4)).unwrap()))
+            );
         }
-        assert_eq!(sampler.choose(&[0.0; 5], Mask::default()), None);
+        assert_eq!(sampler.choose(Field::Pitch, &[0.0; 5], Mask::default()), None);
     }
 }

@@ -341,3 +341,43 @@ fn a_song_goes_on_beyond_the_window_and_the_last_beat() {
     }
     assert!(last > 1_000 * 12, "{last}");
 }
+
+#[test]
+fn a_song_that_reaches_its_limit_ends_where_the_network_thought_most_that_it_had() {
+    let vocabulary = vocabulary();
+    let (until, violin) = (8 * vocabulary.resolution(), vocabulary.named("violin").unwrap());
+    // Babble ends at random, and soon: only songs that reach the limit say something.
+    let song = |seed| {
+        let mut song = Composition::new(Babble::eager(&vocabulary, 4096, seed), &vocabulary, seed).unwrap();
+        song.begin(&[violin], &[], 0).unwrap();
+        song
+    };
+    let limits = Limits { per_beat: Some(1), may_end: true, ..Limits::default() };
+    let mut reached = 0;
+    for seed in 0..4_000 {
+        let (mut own, mut notes, mut best) = (song(seed), Vec::new(), (f64::NEG_INFINITY, 0));
+        let ended = loop {
+            let step = own.step(&limits).unwrap();
+            let last: Option<&SongNote> = notes.last();
+            if let Some(likely) =
+                own.could_have_ended().filter(|_| last.is_some_and(|note| note.onset >= until / 4 * 3))
+                && likely > best.0
+            {
+                best = (likely, notes.len());
+            }
+            match step {
+                Step::Note(note) if note.onset < until => notes.push(note),
+                Step::Sign => {}
+                Step::Note(_) => break false,
+                Step::End => break true,
+            }
+        };
+        if ended || best.1 == 0 {
+            continue;
+        }
+        reached += 1;
+        let found = song(seed).passage(&limits, until, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+        assert_eq!(found, notes[..best.1]);
+    }
+    assert!(reached > 3, "{reached}");
+}

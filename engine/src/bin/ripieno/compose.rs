@@ -43,9 +43,10 @@ pub struct Choices {
 
 #[derive(clap::Args)]
 pub struct Compose {
-    /// Beats (quarters).
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    beats: u64,
+    /// Beats (quarters); by default until the song ends by itself, at most 256: then where it
+    /// would best have ended in the last quarter.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    beats: Option<u64>,
     #[command(flatten)]
     choices: Choices,
 }
@@ -104,7 +105,8 @@ pub fn go_on(arguments: &Continue) -> Result<(), Failure> {
         instruments.sort_unstable();
         instruments.dedup();
     }
-    let notes = composer.passage(choices, &instruments, &played, from * vocabulary.resolution(), arguments.beats)?;
+    let notes =
+        composer.passage(choices, &instruments, &played, from * vocabulary.resolution(), Some(arguments.beats))?;
     write(&piece::with(&score, &notes, &vocabulary), &choices.output)
 }
 
@@ -156,22 +158,24 @@ impl Composer {
         names.iter().map(code).collect()
     }
 
-    /// So many beats from tick `from` on, after what was played; without instruments the network chooses them.
+    /// So many beats from tick `from` on, after what was played, or until the song ends; without instruments the network
+    /// chooses them.
     fn passage(
         self,
         choices: &Choices,
         instruments: &[u16],
         played: &[SongNote],
         from: u64,
-        beats: u64,
+        beats: Option<u64>,
     ) -> Result<Vec<SongNote>, Failure> {
-        let length = beats * self.vocabulary.resolution();
+        let length = beats.unwrap_or(self.vocabulary.beats()) * self.vocabulary.resolution();
         let limits = Limits {
             parts: instruments.iter().map(|&code| PartLimit::free(code)).collect(),
             lowest: choices.lowest,
             highest: choices.highest,
             per_beat: choices.density,
             from,
+            may_end: beats.is_none(),
             ..Limits::default()
         };
         let mut song = Composition::new(self.network, &self.vocabulary, choices.seed)?;

@@ -3,9 +3,12 @@
 use crate::parameters::Wake;
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
+use parking_lot::Mutex;
 use ripieno_engine::composer::live::{LiveMode, LiveSettings};
 use ripieno_engine::stream::MAX_PARTS;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Its modes in the order of the menu; projects save the place.
 const MODES: [(LiveMode, &str); 3] =
@@ -16,6 +19,11 @@ const MAX_DENSITY: i32 = 16;
 const MAX_AHEAD: i32 = 4;
 /// Least and greatest temperature.
 const TEMPERATURE: (f32, f32) = (0.2, 1.8);
+/// Slowest and fastest tempo that can be set, quarter notes a minute.
+const TEMPI: (i32, i32) = (40, 300);
+/// Taps that a tempo is the mean of, and seconds after which taps begin anew.
+const TAPS: usize = 8;
+const PAUSE: f64 = 2.0;
 const NOTES: [&str; 12] = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
 
 /// What the host sees of the composer.
@@ -48,6 +56,35 @@ pub struct ComposerControls {
     /// Continue: from the next bar, not the next beat.
     #[id = "compose_bar"]
     pub from_bar: BoolParam,
+    /// Where no transport runs: quarter notes a minute, less 39; 0 is as the musician plays.
+    #[id = "compose_tempo"]
+    pub tempo: IntParam,
+    /// What was tapped; not the host's.
+    taps: Taps,
+}
+
+/// Taps on a button.
+#[derive(Default)]
+struct Taps {
+    times: Mutex<VecDeque<f64>>,
+    count: AtomicU64,
+}
+
+impl Taps {
+    /// A tap, seconds on any clock; from the second on the tempo that they tell.
+    fn tap(&self, seconds: f64) -> Option<f64> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let mut times = self.times.lock();
+        if times.back().is_some_and(|last| !(0.0..PAUSE).contains(&(seconds - last))) {
+            times.clear();
+        }
+        if times.len() == TAPS {
+            times.pop_front();
+        }
+        times.push_back(seconds);
+        let (first, last) = (times.front()?, times.back()?);
+        (last > first).then(|| 60.0 * (times.len() - 1) as f64 / (last - first))
+    }
 }
 
 impl ComposerControls {
@@ -96,7 +133,23 @@ impl ComposerControls {
             .with_callback(Arc::new(move |_| rings.ring())),
             look_ahead: int("Composer: beats ahead", 2, 1, MAX_AHEAD),
             from_bar: switch("Composer: from the next bar"),
+            tempo: int("Composer: tempo without a transport", 0, 0, TEMPI.1 - TEMPI.0 + 1)
+                .with_value_to_string(Arc::new(|value| {
+                    tempo(value).map_or_else(|| AS_PLAYED.to_owned(), |tempo| tempo.to_string())
+                }))
+                .with_string_to_value(Arc::new(|text| {
+                    let text = text.trim();
+                    let number = text.parse::<f64>().ok().filter(|tempo| tempo.is_finite()).map(value_of);
+                    number.or_else(|| text.eq_ignore_ascii_case(AS_PLAYED).then_some(0))
+                })),
+            taps: Taps::default(),
         }
+    }
+
+    /// The musician taps, at seconds on any clock. Here is a beat; from the second tap on, the parameter's value for the
+    /// tempo that was tapped. Whoever calls sets it, and wakes the clerk.
+    pub fn tap(&self, seconds: f64) -> Option<i32> {
+        self.taps.tap(seconds).map(value_of)
     }
 
     /// What to ask the engine for.
@@ -112,8 +165,23 @@ impl ComposerControls {
             temperature: self.temperature.value(),
             look_ahead: f64::from(self.look_ahead.value()),
             from_bar: self.from_bar.value(),
+            tempo: tempo(self.tempo.value()).map(f64::from),
+            taps: self.taps.count.load(Ordering::Relaxed),
         }
     }
+}
+
+/// How a tempo is called that the musician's playing tells.
+const AS_PLAYED: &str = "As played";
+
+/// The tempo at a value of its parameter.
+fn tempo(value: i32) -> Option<i32> {
+    (value > 0).then_some(TEMPI.0 - 1 + value)
+}
+
+/// The value of the nearest tempo that can be set.
+fn value_of(tempo: f64) -> i32 {
+    tempo.round().clamp(f64::from(TEMPI.0), f64::from(TEMPI.1)) as i32 - TEMPI.0 + 1
 }
 
 fn mode(index: i32) -> (LiveMode, &'static str) {
@@ -122,7 +190,7 @@ fn mode(index: i32) -> (LiveMode, &'static str) {
 }
 
 /// The controls as a new instance has them, by id.
-pub fn defaults() -> [(&'static str, ParamValue); 9] {
+pub fn defaults() -> [(&'static str, ParamValue); 10] {
     [
         ("compose_mode", ParamValue::I32(0)),
         ("compose_own", ParamValue::I32(1)),
@@ -133,6 +201,7 @@ pub fn defaults() -> [(&'static str, ParamValue); 9] {
         ("compose_temperature", ParamValue::F32(1.0)),
         ("compose_ahead", ParamValue::I32(2)),
         ("compose_bar", ParamValue::Bool(false)),
+        ("compose_tempo", ParamValue::I32(0)),
     ]
 }
 
@@ -144,6 +213,7 @@ pub fn whole_range(id: &str) -> Option<(i32, i32)> {
         "compose_density" => (0, MAX_DENSITY),
         "compose_low" | "compose_high" => (0, 127),
         "compose_ahead" => (1, MAX_AHEAD),
+        "compose_tempo" => (0, TEMPI.1 - TEMPI.0 + 1),
         _ => return None,
     })
 }
@@ -151,4 +221,24 @@ pub fn whole_range(id: &str) -> Option<(i32, i32)> {
 /// Least and greatest value of its continuous control.
 pub fn range(id: &str) -> Option<(f32, f32)> {
     (id == "compose_temperature").then_some(TEMPERATURE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameters::Parameters;
+
+    #[test]
+    fn the_mean_of_the_last_taps_is_the_tempo_and_after_a_pause_they_begin_anew() {
+        let parameters = Parameters::default();
+        let composer = &parameters.controls.composer;
+        let tap = |seconds| composer.tap(seconds).and_then(tempo);
+        assert_eq!(tap(10.0), None);
+        // A little early, a little late: 100 a minute.
+        assert_eq!([0.61, 1.19, 1.8].map(|after| tap(10.0 + after)), [Some(98), Some(101), Some(100)]);
+        assert_eq!(tap(14.0), None);
+        assert_eq!([14.01, 14.3].map(tap), [Some(300), Some(300)], "as fast as can be set");
+        assert_eq!(composer.settings().taps, 7);
+        assert_eq!(tap(1.0), None, "another clock");
+    }
 }

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version that this code writes. 2: method, switches and pitches of parts; 3: zones of the split keyboard; 4: the
-/// composer. What an earlier one lacks is as a new instance has it, which is how it sounded.
-pub const VERSION: u32 = 4;
+/// composer; 5: its tempo. What an earlier one lacks is as a new instance has it, which is how it sounded.
+pub const VERSION: u32 = 5;
 /// The name of our one field in the state.
 const FIELD: &str = "ripieno";
 /// The name of the field by which [`filter`] tells [`Saved::from_fields`] why a state was refused. Never saved.
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn the_version_is_the_first_thing_saved() {
         let fields = Saved::new("a".into(), "b".into(), EDITOR_SIZE).to_fields();
-        assert!(fields[FIELD].starts_with("{\"version\":4,"), "{}", fields[FIELD]);
+        assert!(fields[FIELD].starts_with(&format!("{{\"version\":{VERSION},")), "{}", fields[FIELD]);
     }
 
     #[test]
@@ -402,7 +402,8 @@ mod tests {
     #[test]
     fn a_newer_project_loads_and_says_so() {
         let mut state = save(&Parameters::default());
-        let text = state.fields[FIELD].replace("\"version\":4", "\"version\":99,\"weather\":\"fair\"");
+        let text =
+            state.fields[FIELD].replace(&format!("\"version\":{VERSION}"), "\"version\":99,\"weather\":\"fair\"");
         state.fields.insert(FIELD.into(), text);
         let parameters = Parameters::default();
         load(&parameters, &mut state);

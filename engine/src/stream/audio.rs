@@ -3,6 +3,7 @@
 use super::MAX_PARTS;
 use super::clock::{Mode, StreamClock, StreamTime, gather_samples, host_rate, latency_samples, segments_known};
 use super::composed::Intake;
+use super::composer_worker::compose_samples;
 use super::engine::{LoadState, Shared};
 use super::held::Held;
 use super::instant::{Parts, Voices};
@@ -162,6 +163,8 @@ struct Song {
     said: Option<(u64, Transport)>,
 }
 
+/// Beats after which a composed note begins no more.
+const LATE_BEATS: f64 = 0.25;
 /// Beats by which the song may be elsewhere than the workers count before they are told.
 const SONG_TOLERANCE: f64 = 0.002;
 
@@ -223,6 +226,7 @@ impl AudioSide {
         self.midi.clear();
         self.frames = 0;
         self.held.all_off();
+        self.intake.reset();
     }
 
     /// Begins a new stream at time 0 in the mode that is asked for.
@@ -257,7 +261,6 @@ impl AudioSide {
             // Were the lost one a note-off, its note would hang: the last place is given to the end of all notes.
             let last = &mut self.events[BLOCK_EVENTS - 1];
             *last = TimedEvent { kind: EventKind::AllOff, part: None, ..*last };
-            self.intake.played(EventKind::AllOff);
             return;
         }
         if let Some(last) = self.events.last() {
@@ -266,7 +269,6 @@ impl AudioSide {
         if let EventKind::NoteOn { key, velocity: 0 } = event.kind {
             event.kind = EventKind::NoteOff { key };
         }
-        self.intake.played(event.kind);
         self.events.push(TimedEvent { offset: event.offset, kind: event.kind, part: None });
     }
 
@@ -296,18 +298,22 @@ impl AudioSide {
         self.shared.hurried.store(self.pace.block(frames, self.rate), Ordering::Release);
         let block_start = self.time.samples;
         let block_end = block_start + frames as u64;
-        self.follow_song(frames);
-        if self.shared.composing.load(Ordering::Relaxed) {
-            if self.shared.bouncing() {
-                self.wait_for_composer(block_start);
-            }
-            self.receive_composed(frames);
-        } else {
-            self.intake.release(&mut self.events);
+        let last = frames as u32 - 1;
+        self.events.iter_mut().for_each(|event| event.offset = event.offset.min(last));
+        let composing = self.shared.composing.load(Ordering::Relaxed);
+        let jumps = self.follow_song(frames);
+        self.intake.block(jumps || !composing, &mut self.events);
+        if jumps {
+            self.tell(block_start, PlayedKind::Jump);
         }
-        self.tell_conductor(frames);
-        self.time.samples = block_end;
-        self.shared.clock.set(self.time);
+        if composing {
+            self.compose(block_start, frames);
+        } else {
+            self.intake.follow(&self.events, frames as u32);
+            self.tell_conductor(block_start, 0..frames as u32);
+            self.time.samples = block_end;
+            self.shared.clock.set(self.time);
+        }
 
         let offline = self.shared.bouncing();
         if offline {
@@ -401,8 +407,8 @@ impl AudioSide {
         self.latency as u32
     }
 
-    /// Takes up the host's song position; a jump is told to the conductor before this block's events.
-    fn follow_song(&mut self, frames: usize) {
+    /// Takes up the host's song position; whether it jumped, which the conductor is to hear before this block's events.
+    fn follow_song(&mut self, frames: usize) -> bool {
         let told = self.song.told.take();
         if let Some(tempo) = told.map(|told| told.tempo_bpm).filter(|tempo| tempo.is_finite() && *tempo > 0.0) {
             self.song.tempo_bpm = tempo.clamp(1.0, 1_000.0);
@@ -414,12 +420,9 @@ impl AudioSide {
         self.song.beat = here.unwrap_or(self.song.beat);
         if jumps {
             self.jumps = self.jumps.wrapping_add(1);
-            self.intake.release(&mut self.events);
         }
         self.say_song(told);
-        if jumps {
-            self.tell(self.time.samples, PlayedKind::Jump);
-        }
+        jumps
     }
 
     /// Tells the workers where the song is, where it is not where they count on from what they were told.
@@ -442,21 +445,40 @@ impl AudioSide {
         }
     }
 
-    /// Composed notes that are due in this block join the events.
-    fn receive_composed(&mut self, frames: usize) {
+    /// Composed notes that are due in this block join the events, and the conductor hears of all. Offline in runs up to
+    /// the composer's points of time, each of which waits for what the composer says there: what it has heard by then, and
+    /// so what it says, is the same whatever the block size.
+    fn compose(&mut self, block_start: u64, frames: usize) {
         let samples_per_beat = f64::from(self.rate) * 60.0 / self.song.tempo_bpm;
-        let (beat, last) = (self.song.beat, (frames - 1) as f64);
-        let offset = |of: f64| ((of - beat) * samples_per_beat).clamp(0.0, last) as u32;
-        let until = beat + frames as f64 / samples_per_beat;
-        self.intake.receive((self.time.epoch, self.jumps), beat..until, offset, &mut self.events);
+        let beat = self.song.beat;
+        // To the nearest sample; not by a half, which a tick is at many a tempo, but by what none is.
+        let offset = |of: f64| ((of - beat) * samples_per_beat + 0.5 - 1.0 / 64.0).floor() as i64;
+        let late = (LATE_BEATS * samples_per_beat) as i64;
+        let point = compose_samples(self.rate);
+        let mut at = 0;
+        while at < frames {
+            let (mut to, now) = (frames, block_start + at as u64);
+            if self.shared.bouncing() {
+                let last = now / point * point;
+                self.wait_for_composer(last);
+                to = frames.min((last + point - block_start) as usize);
+            }
+            let run = at as u32..to as u32;
+            self.intake.receive((self.time.epoch, self.jumps), run.clone(), late, offset, &mut self.events);
+            self.tell_conductor(block_start, run);
+            self.time.samples = block_start + to as u64;
+            self.shared.clock.set(self.time);
+            at = to;
+        }
     }
 
-    fn tell_conductor(&mut self, frames: usize) {
+    /// The block's events at these offsets.
+    fn tell_conductor(&mut self, block_start: u64, at: std::ops::Range<u32>) {
         let beats_per_sample = self.song.tempo_bpm / 60.0 / f64::from(self.rate);
-        for i in 0..self.events.len() {
-            let offset = self.events[i].offset.min(frames as u32 - 1);
-            self.events[i].offset = offset;
-            let sample = self.time.samples + u64::from(offset);
+        let [first, end] = [at.start, at.end].map(|to| self.events.partition_point(|event| event.offset < to));
+        for i in first..end {
+            let offset = self.events[i].offset;
+            let sample = block_start + u64::from(offset);
             self.last_event = sample;
             let what = match (self.events[i].kind, self.events[i].part) {
                 (EventKind::NoteOn { key, velocity }, Some(part)) => PlayedKind::Composed { part, key, velocity },
@@ -586,7 +608,7 @@ impl AudioSide {
             let now = block_start + at as u64;
             while let Some(event) = self.events.get(next_event).filter(|e| e.offset as usize <= at) {
                 let (event, played) = (*event, block_start + u64::from(event.offset));
-                self.play_event(event.kind, played);
+                self.play_event(event.kind, event.part, played);
                 if let (EventKind::NoteOn { key, .. }, Some(part)) = (event.kind, event.part) {
                     self.voices.decided(key, part, played);
                 }
@@ -611,9 +633,10 @@ impl AudioSide {
         }
     }
 
-    fn play_event(&mut self, kind: EventKind, played: u64) {
+    fn play_event(&mut self, kind: EventKind, composed: Option<u8>, played: u64) {
         let released: Parts = match kind {
             EventKind::NoteOn { key, velocity } => self.voices.note_on(key.min(127), velocity.min(127), played),
+            EventKind::NoteOff { key } if composed.is_some() => self.voices.end(key.min(127)),
             EventKind::NoteOff { key } => self.voices.note_off(key.min(127)),
             EventKind::Sustain(down) => self.voices.sustain(down),
             EventKind::AllOff => {

@@ -3,7 +3,11 @@
 //! It never holds up the conductor, which tells it what was played through a channel without end, nor the audio thread,
 //! which takes what is there. A network that fails is told in the status, and what is played sounds as ever. Nothing is
 //! loaded before the musician turns it on.
+//!
+//! In real time it plans when it gets to run. Offline it plans at fixed points of stream time, [`compose_samples`] apart,
+//! from what was played before each: the same song and the same playing give the same notes, whatever the block size.
 
+use super::clock::StreamTime;
 use super::composed::Composed;
 use super::engine::{LoadState, Shared, Worker};
 use super::telemetry::{PlannedRoll, StatusKind};
@@ -24,10 +28,19 @@ const POLL: Duration = Duration::from_millis(4);
 const IDLE_POLL: Duration = Duration::from_millis(50);
 /// Steps of the network between two looks at what was played: about 10 ms.
 const SLICE: Duration = Duration::from_millis(10);
-/// Seconds that notes are sent ahead of the audio thread, its largest block besides.
+/// Seconds that notes are sent ahead of the audio thread: in real time its largest block besides, offline this alone.
 const AHEAD: f64 = 0.03;
-/// How much of an onset's distance from the beat moves the beat, where nobody tells the tempo.
+/// How much of an onset's distance from the beat moves the beat where there is no transport, and up to which distance: what
+/// is further is between two beats.
 const FOLLOW: f64 = 0.5;
+const NEAR: f64 = 0.25;
+/// Beats are counted in steps of this, so that what adds up to the same beat in different ways is the same beat.
+const FINEST: f64 = 1.0 / (1u32 << 20) as f64;
+
+/// Samples between the points of stream time at which it plans offline: less than is sent ahead.
+pub(super) fn compose_samples(rate: u32) -> u64 {
+    u64::from(rate / 50).max(1)
+}
 
 /// Conductor to composer: what was played, at host samples of the running stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,13 +50,27 @@ pub(super) enum Told {
     /// The song is at a beat, at a tempo a minute, and moves or not; quarters of a bar.
     Song { sample: u64, beat: f64, tempo: f64, playing: bool, bar: f64 },
     /// The song jumped to where the last `Song` says.
-    Jump,
+    Jump { sample: u64 },
     /// A key was given to a part.
     On { sample: u64, part: u8, key: u8, velocity: u8 },
     /// A key went up.
     Off { sample: u64, key: u8 },
     /// All of them did.
     AllOff { sample: u64 },
+}
+
+impl Told {
+    /// When it happened; a stream begins before all else in it.
+    fn sample(&self) -> u64 {
+        match *self {
+            Self::Begin { .. } => 0,
+            Self::Song { sample, .. }
+            | Self::Jump { sample }
+            | Self::On { sample, .. }
+            | Self::Off { sample, .. }
+            | Self::AllOff { sample } => sample,
+        }
+    }
 }
 
 /// Where the song is, as the audio thread counts, and where the planner is.
@@ -54,15 +81,20 @@ struct SongClock {
     tempo: f64,
     playing: bool,
     rate: f64,
-    /// Without a transport: the planner's beat at a beat of the song, and how many of its beats one of the song is.
+    /// Without a transport: the planner's beat at a beat of the song, and its own tempo, tapped or guessed.
     here: (f64, f64),
-    ratio: f64,
+    own_tempo: Option<f64>,
 }
 
 impl SongClock {
     fn begin(rate: u32) -> Self {
         let rate = f64::from(rate.max(1));
-        Self { sample: 0, beat: 0.0, tempo: 120.0, playing: false, rate, here: (0.0, 0.0), ratio: 1.0 }
+        Self { sample: 0, beat: 0.0, tempo: 120.0, playing: false, rate, here: (0.0, 0.0), own_tempo: None }
+    }
+
+    /// How many of the planner's beats one of the song is.
+    fn ratio(&self) -> f64 {
+        self.own_tempo.map_or(1.0, |tempo| tempo / self.tempo)
     }
 
     fn song_beat(&self, sample: u64) -> f64 {
@@ -72,20 +104,32 @@ impl SongClock {
     /// The planner's beat at a host sample.
     fn planner_beat(&self, sample: u64) -> f64 {
         let beat = self.song_beat(sample);
-        if self.playing { beat } else { self.here.1 + (beat - self.here.0) * self.ratio }
+        let beat = if self.playing { beat } else { self.here.1 + (beat - self.here.0) * self.ratio() };
+        (beat / FINEST).round() * FINEST
     }
 
     /// The song's beat of a planner's beat.
     fn of_planner(&self, beat: f64) -> f64 {
-        if self.playing { beat } else { self.here.0 + (beat - self.here.1) / self.ratio }
+        if self.playing { beat } else { self.here.0 + (beat - self.here.1) / self.ratio() }
     }
 
-    /// The tempo was guessed: the planner goes on from here at it, nearer to the beat by a part of `off` beats.
-    fn follow(&mut self, sample: u64, tempo: f64) {
+    /// Without a transport: the planner goes on from here at a tempo, or at the song's.
+    fn go_on_at(&mut self, sample: u64, tempo: Option<f64>) {
+        self.here = (self.song_beat(sample), self.planner_beat(sample));
+        self.own_tempo = tempo;
+    }
+
+    /// A note begins, where there is no transport: the beat comes nearer to it.
+    fn follow(&mut self, sample: u64) {
         let now = self.planner_beat(sample);
         let off = now - now.round();
-        self.here = (self.song_beat(sample), now - FOLLOW * off);
-        self.ratio = tempo / self.tempo;
+        let moved = if off.abs() <= NEAR { FOLLOW * off } else { 0.0 };
+        self.here = (self.song_beat(sample), now - moved);
+    }
+
+    /// A tap: here is a beat.
+    fn tap(&mut self, sample: u64) {
+        self.here = (self.song_beat(sample), self.planner_beat(sample).round());
     }
 }
 
@@ -109,6 +153,10 @@ pub(super) struct ComposerWorker {
     clock: SongClock,
     epoch: u32,
     jumps: u32,
+    /// What was told and belongs after the point at which is planned next.
+    waiting: VecDeque<Told>,
+    /// Offline: that point, in samples.
+    point: u64,
     /// What the ring had no room for.
     outbox: VecDeque<Composed>,
     due: Vec<Due>,
@@ -131,6 +179,8 @@ impl ComposerWorker {
             clock: SongClock::begin(48_000),
             epoch: 0,
             jumps: 0,
+            waiting: VecDeque::new(),
+            point: 0,
             outbox: VecDeque::new(),
             due: Vec::new(),
             shown: false,
@@ -145,9 +195,10 @@ impl ComposerWorker {
         }
         self.settings_seen = Some(generation);
         let settings = self.shared.settings.lock();
-        self.settings = settings.composer;
-        let ensemble = settings.ensemble.clone();
+        let before = std::mem::replace(&mut self.settings, settings.composer);
+        let (ensemble, plays) = (settings.ensemble.clone(), settings.hints.on);
         drop(settings);
+        self.follow_taps(&before);
         if self.settings.mode == LiveMode::Off && self.planner.is_none() {
             return;
         }
@@ -162,7 +213,7 @@ impl ComposerWorker {
         if self.planner.is_none() && !self.failed && loaded {
             self.models = models;
             match self.open() {
-                Ok(planner) => self.planner = planner,
+                Ok(planner) => (self.failed, self.planner) = (planner.is_none(), planner),
                 Err(error) => {
                     self.failed = true;
                     let sentence = format!("Nothing is composed: {error}");
@@ -178,12 +229,32 @@ impl ComposerWorker {
             self.parts = LivePart::of(found, &vocabulary);
             self.ensemble = ensemble;
         }
+        for (part, plays) in self.parts.iter_mut().zip(plays) {
+            part.on = plays;
+        }
         planner.set(self.settings, &self.parts);
+    }
+
+    /// The tempo for where there is no transport, and the beat that was tapped.
+    fn follow_taps(&mut self, before: &LiveSettings) {
+        let now = self.shared.clock.get();
+        let sample = if now.epoch == self.epoch { now.samples } else { 0 };
+        if before.tempo != self.settings.tempo {
+            self.clock.go_on_at(sample, self.settings.tempo);
+            self.pulse.forget();
+        }
+        if before.taps != self.settings.taps {
+            self.clock.tap(sample);
+        }
     }
 
     fn open(&self) -> Result<Option<Planner<Network>>, InferenceError> {
         let Some(models) = &self.models else { return Ok(None) };
-        let Some(name) = Network::names(models).into_iter().next() else { return Ok(None) };
+        let Some(name) = Network::names(models).into_iter().next() else {
+            let sentence = "Nothing is composed: no composer is installed. Reinstall Ripieno's models.";
+            self.shared.telemetry.set_status(StatusKind::Warning, sentence);
+            return Ok(None);
+        };
         let seed = self.shared.settings.lock().seed;
         let vocabulary = Vocabulary::of(models.manifest())?;
         Planner::new(Network::open(models, &name, 1)?, &vocabulary, seed).map(Some)
@@ -193,9 +264,10 @@ impl ComposerWorker {
         match told {
             Told::Begin { epoch, rate } => {
                 (self.epoch, self.jumps) = (epoch, 0);
-                self.clock = SongClock::begin(rate);
+                self.clock = SongClock { own_tempo: self.settings.tempo, ..SongClock::begin(rate) };
                 self.pulse.forget();
                 self.outbox.clear();
+                self.point = 0;
                 // The audio thread has ended everything.
                 self.planner.as_mut().map(Planner::forget);
             }
@@ -206,7 +278,7 @@ impl ComposerWorker {
                 if !playing {
                     // The planner goes on from where it was.
                     self.clock.here = (beat, was);
-                    self.clock.ratio = if was_playing { 1.0 } else { self.clock.ratio };
+                    self.clock.own_tempo = self.settings.tempo.or(self.clock.own_tempo.filter(|_| !was_playing));
                 }
                 if let Some(planner) = &mut self.planner {
                     planner.set_bar(bar);
@@ -218,7 +290,7 @@ impl ComposerWorker {
                     self.send(ended);
                 }
             }
-            Told::Jump => {
+            Told::Jump { .. } => {
                 self.jumps = self.jumps.wrapping_add(1);
                 self.outbox.clear();
                 let beat = self.clock.planner_beat(self.clock.sample);
@@ -228,10 +300,14 @@ impl ComposerWorker {
                 }
             }
             Told::On { sample, part, key, velocity } => {
-                if !self.clock.playing
-                    && let Some(tempo) = self.pulse.onset(sample as f64 / self.clock.rate)
-                {
-                    self.clock.follow(sample, tempo);
+                if !self.clock.playing {
+                    let guess = self.pulse.onset(sample as f64 / self.clock.rate);
+                    if let Some(tempo) = guess.filter(|_| self.settings.tempo.is_none()) {
+                        self.clock.go_on_at(sample, Some(tempo));
+                    }
+                    if self.clock.own_tempo.is_some() {
+                        self.clock.follow(sample);
+                    }
                 }
                 let beat = self.clock.planner_beat(sample);
                 if let Some(planner) = &mut self.planner {
@@ -278,39 +354,67 @@ impl ComposerWorker {
         self.follow_settings();
         // The clock first: what happened before it is then in the channel, or will be handled as late.
         let now = self.shared.decided.get();
-        while let Ok(told) = self.links.told.try_recv() {
-            self.hear(told);
-        }
+        self.waiting.extend(self.links.told.try_iter());
+        let exact = self.shared.bouncing();
+        self.hear_before(if exact { self.point } else { u64::MAX });
         if now.epoch != self.epoch {
             return false;
         }
-        let Some(planner) = &mut self.planner else {
+        let step = compose_samples(self.clock.rate as u32);
+        if !exact || self.planner.is_none() {
+            self.hear_before(u64::MAX);
+            let more = self.plan(now.samples, false);
             self.shared.composed.set(now);
-            return false;
-        };
-        let here = self.clock.planner_beat(now.samples);
-        let ahead = AHEAD + self.shared.max_block.load(Ordering::Relaxed) as f64 / self.clock.rate;
-        let until = self.clock.planner_beat(now.samples + (ahead * self.clock.rate) as u64);
+            // Should the host begin to bounce now, or the composer be turned on, it goes on from here.
+            self.point = (now.samples / step + 1) * step;
+            return more;
+        }
+        while self.point <= now.samples && !self.shared.stopping() {
+            self.hear_before(self.point);
+            self.plan(self.point, true);
+            self.shared.composed.set(StreamTime { samples: self.point, ..now });
+            self.point += step;
+        }
+        false
+    }
+
+    /// Hears what happened before a sample, and that streams begin.
+    fn hear_before(&mut self, sample: u64) {
+        while let Some(told) =
+            self.waiting.pop_front_if(|told| matches!(told, Told::Begin { .. }) || told.sample() < sample)
+        {
+            self.hear(told);
+        }
+    }
+
+    /// Plans at a sample and sends what is due; whether there is more to do at once. Exactly: until there is nothing.
+    fn plan(&mut self, sample: u64, exact: bool) -> bool {
+        let (rate, epoch) = (self.clock.rate, self.epoch);
+        let here = self.clock.planner_beat(sample);
+        let block = if exact { 0.0 } else { self.shared.max_block.load(Ordering::Relaxed) as f64 / rate };
+        let until = self.clock.planner_beat(sample + ((AHEAD + block) * rate) as u64);
+        let Some(planner) = &mut self.planner else { return false };
         planner.place(here);
         let begun = Instant::now();
         let mut busy = false;
-        while planner.has_work() {
+        while planner.has_work() && (exact || begun.elapsed() <= SLICE) {
             busy = true;
-            // Nobody listens: what is late would be missing from the file.
-            if begun.elapsed() > SLICE && !self.shared.bouncing() {
-                break;
-            }
             if let Err(error) = planner.work() {
                 self.failed = true;
                 let sentence = format!("Composing has stopped: {error}");
                 self.shared.telemetry.set_status(StatusKind::Warning, sentence);
                 break;
             }
+            let now = self.shared.clock.get();
+            if !exact && now.epoch == epoch {
+                planner.place(self.clock.planner_beat(now.samples));
+            }
         }
         let mut due = std::mem::take(&mut self.due);
         due.clear();
         planner.give_way(&mut due);
         planner.advance(here, until, &mut due);
+        self.shared.telemetry.set_foresight(planner.foresight());
         let more = planner.has_work() && !self.failed;
         self.send(due.drain(..));
         self.due = due;
@@ -319,8 +423,7 @@ impl ComposerWorker {
             self.send(ended);
             self.planner = None;
         }
-        self.show(now.samples, busy);
-        self.shared.composed.set(now);
+        self.show(sample, busy);
         more
     }
 
@@ -358,7 +461,7 @@ impl Worker for ComposerWorker {
             let wait = if self.planner.is_some() && self.settings.mode != LiveMode::Off { POLL } else { IDLE_POLL };
             let wait = if self.shared.bouncing() { wait.min(Duration::from_micros(500)) } else { wait };
             match self.links.told.recv_timeout(wait) {
-                Ok(told) => self.hear(told),
+                Ok(told) => self.waiting.push_back(told),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => std::thread::park_timeout(wait),
             }
@@ -369,5 +472,41 @@ impl Worker for ComposerWorker {
         self.planner = None;
         self.settings_seen = None;
         self.outbox.clear();
+        self.waiting.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-5
+    }
+
+    #[test]
+    fn without_a_transport_a_tap_is_a_beat_and_its_tempo_is_the_planners() {
+        let mut clock = SongClock::begin(48_000);
+        clock.go_on_at(12_000, Some(90.0));
+        assert!(near(clock.planner_beat(12_000), 0.5), "nothing jumps");
+        clock.tap(12_000 + 16_000);
+        assert!(near(clock.planner_beat(28_000), 1.0), "half a beat later, at the next");
+        assert!(near(clock.planner_beat(28_000 + 3 * 32_000), 4.0));
+        // A song's beat is where the audio thread, which counts at 120, finds it.
+        assert!(near(clock.of_planner(4.0), clock.song_beat(28_000 + 96_000)));
+        // A transport has its own beats.
+        clock = SongClock { sample: 0, beat: 8.0, tempo: 60.0, playing: true, ..clock };
+        assert!(near(clock.planner_beat(48_000), 9.0) && near(clock.of_planner(9.0), 9.0));
+    }
+
+    #[test]
+    fn a_note_near_a_beat_moves_it_and_one_between_two_does_not() {
+        let mut clock = SongClock::begin(48_000);
+        clock.go_on_at(0, Some(60.0));
+        clock.follow(48_000 + 4_800);
+        assert!(near(clock.planner_beat(48_000 + 4_800), 1.05));
+        let off_beat = 48_000 + 2_400 + 24_000;
+        clock.follow(off_beat);
+        assert!(near(clock.planner_beat(off_beat), 1.5));
     }
 }

@@ -299,7 +299,7 @@ impl Conductor {
             }
             PlayedKind::Jump => {
                 self.flush(played.sample);
-                self.tell(Told::Jump);
+                self.tell(Told::Jump { sample: played.sample });
                 if let Some(arranger) = &mut self.arranger {
                     arranger.reset();
                 }
@@ -312,7 +312,8 @@ impl Conductor {
         let seconds = self.stream.seconds(sample);
         let part = part.min(self.cast.as_ref().map_or(1, Cast::parts) as u8 - 1);
         if velocity == 0 {
-            if let Some(ended) = self.window.note_off(key, seconds) {
+            // The pedal is the musician's.
+            if let Some(ended) = self.window.end(key, seconds) {
                 self.decide_end(ended, sample);
             }
             return;

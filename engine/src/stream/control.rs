@@ -92,8 +92,9 @@ impl Control {
         self.change(|s| s.zones = zones);
     }
 
-    /// Says whether and how the composer goes on or accompanies.
-    pub fn set_composer(&self, composer: LiveSettings) {
+    /// Says whether and how the composer goes on or accompanies. A tempo that is out of range is none.
+    pub fn set_composer(&self, mut composer: LiveSettings) {
+        composer.tempo = composer.tempo.filter(|tempo| (20.0..=400.0).contains(tempo));
         self.shared.composing.store(composer.mode != LiveMode::Off, Ordering::Relaxed);
         self.change(|s| s.composer = composer);
     }

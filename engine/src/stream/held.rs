@@ -48,6 +48,11 @@ impl Held {
         self.pedal
     }
 
+    /// Whether a key sounds, by a finger or by the pedal.
+    pub fn holds(&self, key: u8) -> bool {
+        self.velocities[usize::from(key & 127)] > 0
+    }
+
     /// Key, velocity, and whether only the pedal holds it, of all that sounds; upwards.
     pub fn keys(&self) -> impl Iterator<Item = (u8, u8, bool)> + use<> {
         let (velocities, pedalled) = (self.velocities, self.pedalled);
@@ -72,6 +77,7 @@ mod tests {
         held.note_on(67, 70);
         held.note_off(72);
         assert_eq!(held.keys().collect::<Vec<_>>(), [(60, 90, true), (64, 80, false), (67, 70, false)]);
+        assert!(held.holds(60) && held.holds(64) && !held.holds(72));
         held.note_on(60, 50);
         held.sustain(false);
         assert_eq!(held.keys().collect::<Vec<_>>(), [(60, 50, false), (64, 80, false), (67, 70, false)]);

@@ -8,7 +8,7 @@
 //! * [`AudioSide::process`] never allocates, locks, logs, panics, or (unless the host bounces) waits.
 //! * In [`Mode::Sync`] a note at host sample `t` sounds at `t + latency_samples(..)`, always: audio that is
 //!   late is dropped and counted, never delayed. In [`Mode::Live`] it sounds in the same block, at its offset.
-//! * Offline, the same notes give the same bytes, whatever the block size.
+//! * Offline, the same notes give the same bytes, whatever the block size, and the composer the same notes.
 //! * Without ONNX Runtime or without models the engine runs, silent, and [`Telemetry::status`] says what to do.
 //!
 //! Live plays the *instant voice* at once (single notes that the same models rendered when the performance was loaded) and

@@ -3,6 +3,7 @@
 
 use super::MAX_PARTS;
 use super::synth_worker::HOP_SECONDS;
+use crate::composer::live::Foresight;
 use atomic_float::AtomicF32;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -72,6 +73,7 @@ pub struct Telemetry {
     provider: Mutex<String>,
     roll: Mutex<VecDeque<RollEvent>>,
     planned: Mutex<Vec<PlannedRoll>>,
+    foresight: Mutex<Option<Foresight>>,
     pub(super) ready: AtomicBool,
     pub(super) progress: AtomicF32,
     pub(super) load: AtomicF32,
@@ -111,6 +113,7 @@ impl Telemetry {
             provider: Mutex::new(String::new()),
             roll: Mutex::new(VecDeque::with_capacity(ROLL_EVENTS)),
             planned: Mutex::new(Vec::new()),
+            foresight: Mutex::new(None),
             ready: AtomicBool::new(false),
             progress: AtomicF32::new(0.0),
             load: AtomicF32::new(0.0),
@@ -163,6 +166,16 @@ impl Telemetry {
 
     pub(super) fn set_planned(&self, planned: Vec<PlannedRoll>) {
         *self.planned.lock() = planned;
+    }
+
+    /// How long before they sound composed notes were planned, since the composer was loaded; nothing before that.
+    #[must_use]
+    pub fn foresight(&self) -> Option<Foresight> {
+        *self.foresight.lock()
+    }
+
+    pub(super) fn set_foresight(&self, foresight: Foresight) {
+        *self.foresight.lock() = Some(foresight);
     }
 
     /// What runs the models, for instance "CPU"; empty until they are loaded.

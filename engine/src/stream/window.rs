@@ -92,7 +92,8 @@ impl ScoreWindow {
         }
     }
 
-    fn end(&mut self, key: u8, seconds: f64) -> Option<Ended> {
+    /// Ends a key's note, whether it is held or not.
+    pub fn end(&mut self, key: u8, seconds: f64) -> Option<Ended> {
         let held = self.held[usize::from(key & 127)].take()?;
         if let Some(note) = self.parts[held.part].get_mut(held.at) {
             note.end = seconds.max(note.onset);

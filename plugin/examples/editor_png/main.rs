@@ -1,7 +1,9 @@
 //! A picture of the editor while the engine plays: `cargo run -p ripieno-plugin --example editor_png`.
 //!
-//! Writes `target/editor.png`; with `-- split` behind it, `target/editor-split.png` with the split keyboard. Nothing in it is posed: the example plays a cadence to a real engine, as a host that bounces
-//! would, and draws the editor from its telemetry, with a rasteriser of its own instead of a window.
+//! Writes `target/editor.png`; with `-- split` behind it, `target/editor-split.png` with the split keyboard, and with
+//! `-- composer`, `target/editor-composer.png`, where the soprano alone is played and accompanied. Nothing in it is posed:
+//! the example plays a cadence to a real engine, as a host that bounces would, and draws the editor from its telemetry, with
+//! a rasteriser of its own instead of a window.
 
 mod raster;
 
@@ -16,7 +18,7 @@ use ripieno::editor::{Scene, View, draw, theme};
 use ripieno::menu::{self, Named};
 use ripieno::parameters::{Parameters, PlayMode};
 use ripieno::shared::Shared;
-use ripieno_engine::stream::{AudioSide, Engine, EngineConfig, Event, EventKind, StatusKind, Telemetry};
+use ripieno_engine::stream::{AudioSide, Engine, EngineConfig, Event, EventKind, StatusKind, Telemetry, Transport};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
@@ -112,6 +114,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shared = Shared::new(engine.control.clone(), Arc::clone(&engine.telemetry));
     ParamSetter::new(&Willing).set_parameter(&parameters.controls.mode, PlayMode::Sync);
     let method = std::env::args().nth(1);
+    let accompanied = method.as_deref() == Some("composer");
+    if accompanied {
+        let composer = &parameters.controls.composer;
+        ParamSetter::new(&Willing).set_parameter(&composer.mode, 2);
+        ParamSetter::new(&Willing).set_parameter(&composer.look_ahead, 4);
+        ParamSetter::new(&Willing).set_parameter(&composer.density, 4);
+    }
     if let Some(index) = menu::methods().iter().position(|entry| Some(entry.id()) == method.as_deref()) {
         ParamSetter::new(&Willing).set_parameter(&parameters.controls.method, index as i32);
     }
@@ -123,10 +132,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut picture = Picture::new();
     let mut played = 0;
-    let mut events = events();
+    let mut events = events(if accompanied { 1 } else { CADENCE.len() });
     while (played as f64) < SECONDS * RATE {
         while let Some((sample, kind)) = events.next_if(|(sample, _)| *sample < played + BLOCK) {
             engine.audio.event(Event { offset: (sample - played) as u32, kind });
+        }
+        if accompanied {
+            let beat = (played as f64 / RATE - 0.3) / SECONDS_PER_BEAT + 4.0;
+            engine.audio.transport(Transport { tempo_bpm: 60.0 / SECONDS_PER_BEAT, beat, playing: true, bar: 4.0 });
         }
         played += engine.audio.process(BLOCK);
         picture.draw(&Scene::read(&shared, &parameters), &parameters, played as f64 / RATE);
@@ -152,11 +165,12 @@ fn wait_for(telemetry: &Telemetry, audio: &mut AudioSide) -> Result<(), Box<dyn 
     Ok(())
 }
 
-/// The cadence as events, by sample.
-fn events() -> std::iter::Peekable<impl Iterator<Item = (usize, EventKind)>> {
+/// The upper voices of the cadence as events, by sample.
+fn events(voices: usize) -> std::iter::Peekable<impl Iterator<Item = (usize, EventKind)>> {
     let sample = |beat: f64| ((0.3 + beat * SECONDS_PER_BEAT) * RATE) as usize;
     let mut events: Vec<_> = CADENCE
         .iter()
+        .take(voices)
         .flat_map(|(notes, velocity)| notes.iter().map(move |note| (note, *velocity)))
         .flat_map(|(&(beat, beats, key), velocity)| {
             [

@@ -4,12 +4,12 @@ use super::roll::part_colour;
 use super::scene::Scene;
 use super::theme::{self, STEP};
 use super::view::METER_FLOOR_DB;
-use super::widgets::{self, SLIDER_HEIGHT, gesture, heading, panel, segments, selector, slider};
+use super::widgets::{self, Look, SLIDER_HEIGHT, gesture, heading, panel, segments, selector, slider};
 use crate::menu::{self, Named};
-use crate::parameters::{Parameters, PlayMode};
+use crate::parameters::{MAX_PITCH, Parameters, PlayMode};
 use egui::{
-    Align, Align2, Color32, CornerRadius, CursorIcon, Label, Layout, Painter, Rect, RichText, Sense, Stroke,
-    StrokeKind, Ui, UiBuilder, WidgetInfo, emath, pos2, vec2,
+    Align, Align2, Color32, CornerRadius, Label, Layout, Painter, Rect, RichText, Sense, Stroke, Ui, UiBuilder, emath,
+    pos2, vec2,
 };
 use nice_plug::prelude::{Param, ParamSetter};
 use ripieno_engine::arranger::Ensemble;
@@ -238,40 +238,15 @@ fn pitch(
     setter: &ParamSetter,
 ) {
     let param = &parameters.controls.parts[index].pitch;
-    let response = ui.interact(rect, ui.scope_id().with(("part pitch", index)), Sense::click_and_drag());
-    let response = response
-        .on_hover_cursor(CursorIcon::ResizeVertical)
-        .on_hover_text("About how high this part plays on average. Drag up or down; double click to say nothing.");
-    // What the steps of whole keys would swallow adds up here.
-    let id = response.id.with("turned");
     let range = ensemble.and_then(|ensemble| ensemble.parts.get(index)).map_or((48, 72), |part| (part.lo, part.hi));
-    let middle = (f32::from(range.0) + f32::from(range.1)) / 2.0;
-    let key = if param.value() > 0 { (param.value() - 1) as f32 } else { middle };
-    let turned = ui.data(|data| data.get_temp(id)).unwrap_or(key) - response.drag_delta().y / POINTS_PER_KEY;
-    let turned = turned.clamp(0.0, 127.0);
-    if response.dragged() {
-        ui.data_mut(|data| data.insert_temp(id, turned));
+    let middle = (i32::from(range.0) + i32::from(range.1)) / 2;
+    let said = param.value() > 0;
+    let mut look = Look::of(param, POINTS_PER_KEY * MAX_PITCH as f32);
+    if !said {
+        (look.colour, look.from) = (theme::TEXT_FAINT, param.preview_normalized(middle + 1));
     }
-    widgets::turn_to(&response, setter, param, Some(param.preview_normalized(turned.round() as i32 + 1)));
-    if response.drag_stopped() {
-        ui.data_mut(|data| data.remove::<f32>(id));
-    }
-    if response.double_clicked() {
-        gesture(setter, param, param.default_normalized_value());
-    }
-    if response.dragged() || response.double_clicked() {
-        parameters.wake.ring();
-    }
-    response.widget_info(|| WidgetInfo::slider(true, f64::from(param.value()), format!("{name} pitch")));
-    let lit = response.hovered() || response.dragged();
-    let painter = ui.painter();
-    painter.rect_filled(rect, theme::ROUND_SMALL, theme::SUNK);
-    if lit {
-        painter.rect_stroke(rect, theme::ROUND_SMALL, Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
-    }
-    let colour = if param.value() > 0 { theme::TEXT } else { theme::TEXT_FAINT };
-    let text = param.normalized_value_to_string(param.unmodulated_normalized_value(), true);
-    painter.text(rect.center(), Align2::CENTER_CENTER, text, theme::small(), colour);
+    let hint = "About how high this part plays on average. Drag up or down; double click to say nothing.";
+    widgets::number(ui, rect, setter, param, (&format!("{name} pitch"), hint), look);
 }
 
 fn meter(painter: &Painter, rail: Rect, level: f32, colour: Color32) {

@@ -1,5 +1,6 @@
 //! The whole picture: where things lie, and what is remembered from one picture to the next.
 
+use super::composer;
 use super::panels;
 use super::roll::Roll;
 use super::scene::Scene;
@@ -62,6 +63,8 @@ pub fn draw(ui: &mut Ui, view: &mut View, scene: &Scene, parameters: &Parameters
     let [choices, sound] = split_y(left, (left.height() - panels::SOUND_HEIGHT - theme::GAP).max(0.0));
     let mixer_height = panels::mixer_height(parameters.shown_ensemble());
     let [roll, mixer] = split_y(right, (right.height() - mixer_height - theme::GAP).max(0.0));
+    let composer_height = composer::height(parameters);
+    let [roll, composer] = split_y(roll, (roll.height() - composer_height - theme::GAP).max(0.0));
     // The keyboard takes its room from the roll while it means something.
     let split = parameters.shown_ensemble().filter(|ensemble| parameters.splits() && ensemble.parts.len() > 1);
     let below = if split.is_some() { split::HEIGHT + theme::GAP } else { 0.0 };
@@ -74,6 +77,7 @@ pub fn draw(ui: &mut Ui, view: &mut View, scene: &Scene, parameters: &Parameters
     if let Some(ensemble) = split {
         split::keyboard(ui, keyboard, ensemble, parameters, setter);
     }
+    composer::panel(ui, composer, parameters, setter);
     panels::mixer(ui, mixer, &view.meters, parameters, setter);
     panels::footer(ui, footer, scene);
 }
@@ -105,7 +109,11 @@ pub(super) mod tests {
     use nice_plug::context::gui::GuiContextInner;
     use nice_plug::params::internals::ParamPtr;
     use nice_plug::prelude::PluginState;
+    use ripieno_engine::composer::live::LiveMode;
     use ripieno_engine::stream::StatusKind;
+
+    /// Seconds from picture to picture.
+    const STEP_SECONDS: f32 = 0.125;
 
     /// A scene in which nothing happens.
     pub fn quiet() -> Scene {
@@ -148,6 +156,7 @@ pub(super) mod tests {
     fn harness<'a>(parameters: &'a Parameters, scene: &'a Scene) -> Harness<'a> {
         let mut view = View::new("Ripieno");
         let builder = Harness::builder().with_size([1000.0, 640.0]).with_context_setup(theme::install);
+        let builder = builder.with_step_dt(STEP_SECONDS);
         let mut harness = builder.build_ui(move |ui| {
             draw(ui, &mut view, scene, parameters, &ParamSetter::new(&TestHost));
         });
@@ -186,6 +195,7 @@ pub(super) mod tests {
                 unsafe {
                     use nice_plug::params::InternalParamMut;
                     parameters.controls.ensemble._internal_set_plain_value(index as i32);
+                    parameters.controls.composer.mode._internal_set_plain_value(index as i32 % 3);
                 }
                 let mut harness = harness(&parameters, &scene);
                 harness.set_size(size.into());
@@ -243,6 +253,63 @@ pub(super) mod tests {
         let pitch = parameters.hints().pitch;
         assert!(pitch[2].is_some_and(|key| key < middle && key > middle - 12), "{pitch:?}, middle {middle}");
         assert_eq!((pitch[0], pitch[1], pitch[3]), (None, None, None));
+    }
+
+    #[test]
+    fn the_composers_limits_are_shown_while_it_plays_and_turned_there() {
+        let (parameters, scene) = (Parameters::default(), quiet());
+        let composer = &parameters.controls.composer;
+        let mut harness = harness(&parameters, &scene);
+        assert!(harness.query_by_label("Notes per beat").is_none());
+        harness.get_by_label("Accompany").click();
+        harness.run_steps(3);
+        assert_eq!(composer.settings().mode, LiveMode::Accompany);
+        let field = harness.get_by_label("Notes per beat").rect().center();
+        drag(&mut harness, field, field - egui::vec2(0.0, 40.0));
+        // Some of the way is lost until a drag is known to be one.
+        assert!((3..=5).contains(&composer.settings().per_beat), "{:?}", composer.settings());
+        let field = harness.get_by_label("Composer highest").rect().center();
+        drag(&mut harness, field, field + egui::vec2(0.0, 48.0));
+        assert!((115..=120).contains(&composer.settings().highest), "{:?}", composer.settings());
+        harness.get_by_label("Chord tones only").click();
+        harness.run_steps(2);
+        assert!(composer.settings().chord_tones);
+        let parts = harness.get_by_label("Composer: your part").rect().center();
+        drag(&mut harness, parts, parts - egui::vec2(0.0, 32.0));
+        assert!((1..=3).contains(&composer.settings().own_part), "{:?}", composer.settings());
+        harness.get_by_label("Continue").click();
+        harness.run_steps(2);
+        assert!(harness.query_by_label("Composer: your part").is_none());
+        harness.get_by_label("From the next bar").click();
+        harness.run_steps(2);
+        assert!(composer.settings().from_bar);
+    }
+
+    #[test]
+    fn a_tapped_tempo_is_set_and_every_tap_is_a_beat() {
+        let (parameters, scene) = (Parameters::default(), quiet());
+        let composer = &parameters.controls.composer;
+        let mut harness = harness(&parameters, &scene);
+        harness.get_by_label("Continue").click();
+        harness.run_steps(3);
+        let button = harness.get_by_label("Tap").rect().center();
+        let woken = parameters.wake.generation();
+        let mut times = Vec::new();
+        for _ in 0..4 {
+            harness.hover_at(button);
+            harness.run_steps(1);
+            harness.drag_at(button);
+            harness.run_steps(1);
+            times.push(harness.ctx.input(|input| input.time));
+            harness.drop_at(button);
+            harness.run_steps(1);
+        }
+        let tempo = 60.0 * 3.0 / (times[3] - times[0]);
+        assert_eq!((composer.settings().tempo, composer.settings().taps), (Some(tempo.round()), 4));
+        assert!(parameters.wake.generation() > woken);
+        let field = harness.get_by_label("Composer tempo").rect().center();
+        drag(&mut harness, field, field - egui::vec2(0.0, 20.0));
+        assert!(composer.settings().tempo.is_some_and(|turned| turned > tempo.round() + 4.0));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use egui::{
     Align2, Color32, ComboBox, CornerRadius, CursorIcon, Rect, Response, RichText, Role, Sense, Stroke, StrokeKind, Ui,
     UiBuilder, WidgetInfo, emath, pos2, vec2,
 };
-use nice_plug::prelude::{Param, ParamSetter};
+use nice_plug::prelude::{BoolParam, Param, ParamSetter};
 
 /// Height of a slider with its name above.
 pub const SLIDER_HEIGHT: f32 = 38.0;
@@ -88,6 +88,82 @@ pub fn turn<P: Param>(
     }
     let value = f64::from(param.unmodulated_normalized_value());
     response.widget_info(|| WidgetInfo::slider(true, value, name));
+    response
+}
+
+/// How a [`number`] looks and turns.
+pub struct Look {
+    /// What it says.
+    pub text: String,
+    /// Its letters' colour.
+    pub colour: Color32,
+    /// Where it is turned from, normalised, when a drag begins.
+    pub from: f32,
+    /// How far it is dragged from its least to its greatest value, points.
+    pub points: f32,
+}
+
+impl Look {
+    /// As the parameter reads, dragged so far.
+    pub fn of<P: Param>(param: &P, points: f32) -> Self {
+        let from = param.unmodulated_normalized_value();
+        Self { text: param.normalized_value_to_string(from, true), colour: theme::TEXT, from, points }
+    }
+}
+
+/// A value in a field: dragged up and down, double click for the default.
+pub fn number<P: Param>(
+    ui: &Ui,
+    rect: Rect,
+    setter: &ParamSetter,
+    param: &P,
+    (name, hint): (&str, &str),
+    look: Look,
+) -> Response {
+    let response = ui.interact(rect, ui.scope_id().with(("number", name)), Sense::click_and_drag());
+    let response = response.on_hover_cursor(CursorIcon::ResizeVertical).on_hover_text(hint);
+    // What the parameter's own steps would swallow adds up here.
+    let id = response.id.with("turned");
+    let turned = ui.data(|data| data.get_temp(id)).unwrap_or(look.from) - response.drag_delta().y / look.points;
+    let turned = turned.clamp(0.0, 1.0);
+    if response.dragged() {
+        ui.data_mut(|data| data.insert_temp(id, turned));
+    }
+    turn_to(&response, setter, param, Some(turned));
+    if response.drag_stopped() {
+        ui.data_mut(|data| data.remove::<f32>(id));
+    }
+    if response.double_clicked() {
+        gesture(setter, param, param.default_normalized_value());
+    }
+    let value = f64::from(param.unmodulated_normalized_value());
+    response.widget_info(|| WidgetInfo::slider(true, value, name));
+    let painter = ui.painter();
+    painter.rect_filled(rect, theme::ROUND_SMALL, theme::SUNK);
+    if response.hovered() || response.dragged() {
+        painter.rect_stroke(rect, theme::ROUND_SMALL, Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
+    }
+    painter.with_clip_rect(rect).text(rect.center(), Align2::CENTER_CENTER, look.text, theme::small(), look.colour);
+    response
+}
+
+/// A switch.
+pub fn toggle(ui: &Ui, rect: Rect, setter: &ParamSetter, param: &BoolParam, name: &str, hint: &str) -> Response {
+    let response = ui.interact(rect, ui.scope_id().with(("toggle", name)), Sense::click()).on_hover_text(hint);
+    if response.clicked() {
+        gesture(setter, param, if param.value() { 0.0 } else { 1.0 });
+    }
+    let on = param.value();
+    response.widget_info(|| WidgetInfo::selected(Role::CheckBox, true, on, name));
+    let painter = ui.painter();
+    let round = CornerRadius::same((rect.height() / 2.0) as u8);
+    painter.rect_filled(rect, round, if on { theme::ACCENT } else { theme::SUNK });
+    if !on || response.hovered() {
+        painter.rect_stroke(rect, round, Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
+    }
+    let (radius, inset) = (rect.height() / 2.0 - 3.0, rect.height() / 2.0);
+    let x = if on { rect.right() - inset } else { rect.left() + inset };
+    painter.circle_filled(pos2(x, rect.center().y), radius, if on { theme::BACKGROUND } else { theme::TEXT_FAINT });
     response
 }
 

@@ -39,6 +39,10 @@ pub struct LiveSettings {
     pub look_ahead: f64,
     /// Continue: goes on from the next bar, not the next beat.
     pub from_bar: bool,
+    /// Quarter notes a minute where no transport runs, 20 to 400; `None` is as you play.
+    pub tempo: Option<f64>,
+    /// How often was tapped: with every tap a beat is where it is heard of.
+    pub taps: u64,
 }
 
 impl Default for LiveSettings {
@@ -53,6 +57,8 @@ impl Default for LiveSettings {
             temperature: 1.0,
             look_ahead: 2.0,
             from_bar: false,
+            tempo: None,
+            taps: 0,
         }
     }
 }
@@ -68,6 +74,8 @@ pub struct LivePart {
     pub highest: u8,
     /// Most notes at once.
     pub at_once: u32,
+    /// Whether it is composed for. The network knows of it all the same.
+    pub on: bool,
 }
 
 impl LivePart {
@@ -82,6 +90,7 @@ impl LivePart {
                 (false, 0) => AT_ONCE,
                 (false, most) => u32::from(most),
             },
+            on: true,
         };
         ensemble.parts.iter().map(part).collect()
     }

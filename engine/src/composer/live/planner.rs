@@ -34,6 +34,23 @@ pub struct PlannedNote {
     pub end: f64,
 }
 
+/// How long before they sound notes were planned. Of notes that began since the planner was made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Foresight {
+    /// All of them.
+    pub notes: u64,
+    /// Those that could be foreseen: they begin 1.25 beats or more after what was played made a new plan necessary.
+    pub foreseen: u64,
+    /// Of these, those that were planned less than a beat before they began.
+    pub late: u64,
+    /// Of these, the fewest beats that one was planned before it began; infinite without any.
+    pub least: f64,
+}
+
+/// A note can be foreseen by a beat where so many beats lie between it and what made a new plan necessary: the beat, and
+/// what a plan may take.
+const FORESEEN: f64 = 1.25;
+
 /// Something that is due.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Due {
@@ -53,6 +70,9 @@ struct Ours {
     note: SongNote,
     part: usize,
     velocity: u8,
+    /// The planner's beat when it was planned, and when the plan that it is of was begun.
+    planned: f64,
+    begun: f64,
 }
 
 /// Plans for an ensemble, from what is played.
@@ -78,8 +98,23 @@ pub struct Planner<P> {
     sounding: Vec<Ours>,
     /// Everything before this tick is planned; nothing: it is somebody else's turn.
     planned_to: Option<u64>,
+    /// Where the song was when this plan was begun.
+    begun: f64,
+    foresight: Foresight,
     /// The network has not heard all that was played.
     stale: bool,
+}
+
+impl Foresight {
+    /// A note begins at a beat.
+    fn count(&mut self, beat: f64, ours: &Ours) {
+        self.notes += 1;
+        if beat - ours.begun >= FORESEEN {
+            self.foreseen += 1;
+            self.late += u64::from(beat - ours.planned < 1.0);
+            self.least = self.least.min(beat - ours.planned);
+        }
+    }
 }
 
 impl<P: Predictor> Planner<P> {
@@ -99,6 +134,8 @@ impl<P: Predictor> Planner<P> {
             plan: VecDeque::new(),
             sounding: Vec::new(),
             planned_to: None,
+            begun: 0.0,
+            foresight: Foresight { notes: 0, foreseen: 0, late: 0, least: f64::INFINITY },
             stale: true,
         })
     }
@@ -108,7 +145,10 @@ impl<P: Predictor> Planner<P> {
         if self.settings == settings && self.parts == parts {
             return;
         }
-        let forget = self.parts != parts || self.settings.mode != settings.mode;
+        let others = |(a, b): (&LivePart, &LivePart)| *a != LivePart { on: a.on, ..*b };
+        let forget = self.parts.len() != parts.len()
+            || self.parts.iter().zip(parts).any(others)
+            || self.settings.mode != settings.mode;
         self.parts = parts.to_vec();
         self.settings = settings;
         self.song.set_temperature(settings.temperature);
@@ -131,7 +171,7 @@ impl<P: Predictor> Planner<P> {
     fn composed(&self) -> Vec<(usize, LivePart)> {
         let own = (self.settings.mode == LiveMode::Accompany).then_some(self.settings.own_part);
         let all = self.parts.iter().copied().enumerate();
-        all.filter(|&(i, part)| part.instrument > 0 && Some(i) != own).collect()
+        all.filter(|&(i, part)| part.on && part.instrument > 0 && Some(i) != own).collect()
     }
 
     fn ticks(&self, beat: f64) -> u64 {
@@ -257,6 +297,7 @@ impl<P: Predictor> Planner<P> {
     fn plan_from(&mut self, tick: u64) {
         self.plan.retain(|ours| ours.note.onset < tick);
         self.planned_to = Some(tick);
+        self.begun = self.now;
         self.stale = true;
     }
 
@@ -316,7 +357,7 @@ impl<P: Predictor> Planner<P> {
                 self.planned_to = Some(note.onset.max(from));
                 let part = self.part_for(&note, &composed);
                 let velocity = self.velocity.round().clamp(1.0, 127.0) as u8;
-                self.plan.push_back(Ours { note, part, velocity });
+                self.plan.push_back(Ours { note, part, velocity, planned: self.now, begun: self.begun });
             }
             Step::Sign => {}
             // The limits leave nothing to play: it is asked again a beat later.
@@ -345,7 +386,9 @@ impl<P: Predictor> Planner<P> {
     pub fn advance(&mut self, now: f64, until: f64, due: &mut Vec<Due>) {
         self.now = now;
         let from = due.len();
-        let (late, horizon) = (self.ticks(now - LATE), self.ticks(until));
+        let late = self.ticks(now - LATE);
+        // The first tick that is not before it: to the nearest, a note would be sent when it is over.
+        let horizon = ((until - self.origin) * self.vocabulary.resolution() as f64).ceil().max(0.0) as u64;
         while let Some(ours) = self.plan.front().copied().filter(|ours| ours.note.onset < horizon) {
             self.plan.pop_front();
             let key = ours.note.pitch;
@@ -364,6 +407,7 @@ impl<P: Predictor> Planner<P> {
                 !same
             });
             due.push(Due { beat, part: ours.part, key, velocity: ours.velocity });
+            self.foresight.count(beat, &ours);
             let stale = self.stale;
             self.hear(ours.note);
             // The network knows of it: it was its own.
@@ -390,9 +434,15 @@ impl<P: Predictor> Planner<P> {
         }
     }
 
-    /// What is planned and has not begun, by onset.
+    /// How long before they sound notes were planned.
+    pub fn foresight(&self) -> Foresight {
+        self.foresight
+    }
+
+    /// What is planned and has not begun; what is sent ahead already comes first, the rest by onset.
     pub fn planned(&self) -> impl Iterator<Item = PlannedNote> + '_ {
-        self.plan.iter().map(|ours| PlannedNote {
+        let sent = self.sounding.iter().filter(|ours| self.beat(ours.note.onset) > self.now);
+        sent.chain(&self.plan).map(|ours| PlannedNote {
             part: ours.part,
             key: ours.note.pitch,
             velocity: ours.velocity,

@@ -25,6 +25,7 @@ fn parts(vocabulary: &Vocabulary) -> Vec<LivePart> {
         lowest,
         highest,
         at_once: 1,
+        on: true,
     };
     vec![part(40, 55, 103), part(40, 55, 98), part(41, 48, 91), part(42, 36, 81)]
 }

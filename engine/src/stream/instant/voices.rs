@@ -184,6 +184,16 @@ impl Voices {
         parts
     }
 
+    /// A note that the composer holds down ends, whatever the pedal does: the pedal is the musician's. Returns its part.
+    pub fn end(&mut self, key: u8) -> Parts {
+        let mut parts = 0;
+        for voice in self.voices.iter_mut().filter(|voice| voice.key == key && voice.down) {
+            voice.down = false;
+            parts |= release(voice);
+        }
+        parts
+    }
+
     /// The pedal moves. Returns the parts in which something was released.
     pub fn sustain(&mut self, down: bool) -> Parts {
         self.pedal = down;

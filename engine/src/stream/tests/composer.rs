@@ -33,32 +33,46 @@ fn composing(settings: LiveSettings) -> Engine {
 /// A song that moves, and what it sent.
 struct Song {
     engine: Engine,
+    playing: bool,
     beat: f64,
     /// Notes that the host believes to sound, and those that began: part and key.
     down: std::collections::BTreeSet<(u8, u8)>,
     begun: Vec<(u8, u8)>,
+    /// Samples at which notes began.
+    times: Vec<u64>,
+    samples: u64,
 }
 
 impl Song {
     fn new(settings: LiveSettings) -> Self {
-        Self { engine: composing(settings), beat: 0.0, down: Default::default(), begun: Vec::new() }
+        Self {
+            engine: composing(settings),
+            playing: true,
+            beat: 0.0,
+            down: Default::default(),
+            begun: Vec::new(),
+            times: Vec::new(),
+            samples: 0,
+        }
     }
 
     fn block(&mut self, events: &[EventKind]) {
         let audio = &mut self.engine.audio;
         events.iter().for_each(|&kind| audio.event(Event { offset: 0, kind }));
-        audio.transport(Transport { tempo_bpm: 120.0, beat: self.beat, playing: true, bar: 4.0 });
+        audio.transport(Transport { tempo_bpm: 120.0, beat: self.beat, playing: self.playing, bar: 4.0 });
         assert_eq!(audio.process(BLOCK), BLOCK);
         for note in audio.midi_out() {
             let place = (note.part, note.key);
             if note.on {
                 self.down.insert(place);
                 self.begun.push(place);
+                self.times.push(self.samples + u64::from(note.offset));
             } else {
                 assert!(self.down.remove(&place), "{place:?} ends and never began");
             }
         }
         self.beat += BEATS;
+        self.samples += BLOCK as u64;
     }
 
     fn to(&mut self, beat: f64) {
@@ -124,5 +138,84 @@ fn a_loop_of_four_bars_played_again_and_again_hangs_no_note() {
         }
         assert!(song.begun.len() > 60, "{}", song.begun.len());
         song.end();
+    }
+}
+
+#[test]
+fn the_musicians_pedal_holds_nothing_of_what_is_composed() {
+    let mut song = Song::new(LiveSettings { own_part: 1, ..settings(LiveMode::Accompany) });
+    song.block(&[EventKind::Sustain(true)]);
+    for _ in 0..4 {
+        song.phrase();
+    }
+    assert!(song.begun.len() > 14, "{:?}", song.begun);
+    song.engine.control.set_composer(LiveSettings::default());
+    song.to(song.beat + 6.0);
+    assert_eq!(song.down, [(1, 60), (1, 64), (1, 67)].into());
+    song.block(&[EventKind::Sustain(false)]);
+    song.end();
+}
+
+#[test]
+fn without_a_transport_notes_come_at_the_tempo_that_was_set() {
+    let mut song = Song::new(LiveSettings { tempo: Some(90.0), ..settings(LiveMode::Continue) });
+    song.playing = false;
+    song.phrase();
+    song.to(24.0);
+    let times = &song.times[3..];
+    assert!(times.len() > 10, "{times:?}");
+    // A twelfth of a beat.
+    let tick = RATE * 60.0 / 90.0 / 12.0;
+    let ticks = times.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / tick);
+    let off: Vec<f64> = ticks.filter(|ticks| (ticks - ticks.round()).abs() * tick > 1.5).collect();
+    assert!(off.is_empty(), "{off:?} ticks apart");
+    song.end();
+}
+
+/// A piece for the keyboard: chords on the beat and beside it, a pedal, pauses that the composer fills; 7 s.
+fn keyboard() -> Vec<(u64, EventKind)> {
+    let mut events = Vec::new();
+    for step in 0..5u64 {
+        let at = step * 72_000 + step % 3 * 1_000;
+        for (i, key) in [48, 55, 64, 72 + (step % 2) as u8].into_iter().enumerate() {
+            events.push((at + 7 * i as u64, on(0, key).kind));
+            events.push((at + 20_000 + 1_111 * i as u64, off(0, key).kind));
+        }
+        events.push((at + 25_001, EventKind::Sustain(true)));
+        events.push((at + 30_001, on(0, 67).kind));
+        events.push((at + 31_777, off(0, 67).kind));
+        events.push((at + 33_333, EventKind::Sustain(false)));
+    }
+    events.sort_by_key(|(at, _)| *at);
+    events
+}
+
+#[test]
+fn offline_the_same_is_composed_whatever_the_block_size() {
+    for mode in [LiveMode::Continue, LiveMode::Accompany] {
+        let mut first: Option<Vec<(u64, u8, u8, u8)>> = None;
+        for block in [1_000, 64] {
+            let mut engine = composing(LiveSettings { own_part: 3, chord_tones: true, ..settings(mode) });
+            let mut sent = Vec::new();
+            let (mut at, mut events) = (0u64, keyboard().into_iter().peekable());
+            while at < 370_000 {
+                while let Some((when, kind)) = events.next_if(|(when, _)| *when < at + block as u64) {
+                    engine.audio.event(Event { offset: (when - at) as u32, kind });
+                }
+                let beat = at as f64 / RATE * 100.0 / 60.0;
+                engine.audio.transport(Transport { tempo_bpm: 100.0, beat, playing: true, bar: 4.0 });
+                engine.audio.process(block);
+                sent.extend(engine.audio.midi_out().map(|m| (at + u64::from(m.offset), m.part, m.key, m.velocity)));
+                at += block as u64;
+            }
+            sent.retain(|note| note.0 < 360_000);
+            // At one sample ends and beginnings of several parts may come in another order.
+            sent.sort_unstable();
+            let ours = sent.iter().filter(|note| note.3 > 0 && (note.1 != 3 || mode == LiveMode::Continue)).count();
+            assert!(ours > 10, "{mode:?}: {ours} notes");
+            let first = first.get_or_insert_with(|| sent.clone());
+            let differs = first.iter().zip(&sent).find(|(a, b)| a != b);
+            assert_eq!(*first, sent, "{mode:?}, blocks of {block}: from {differs:?} on");
+        }
     }
 }

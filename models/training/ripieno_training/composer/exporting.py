@@ -11,8 +11,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from ..export import SMALLEST, halve, tensor
+from ..export import SMALLEST, halve
 from ..manifest import write_model_entry
+from ..signatures import tensor
 from . import vocabulary as v
 from .corpus import MUSIC, Song, part
 from .data import first_windows, sequence

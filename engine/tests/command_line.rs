@@ -385,6 +385,72 @@ fn a_folder_is_performed_score_by_score_as_each_would_be_alone() {
     assert!(refusal(&refused).contains("has no scores"));
 }
 
+#[test]
+fn the_synthesizer_is_measured_on_clips_and_on_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let clips = asset("../tests/fixtures/clips");
+    // Two hundredths of a second can be read and not be measured.
+    let refused = ripieno(&["evaluate", "synth", "--clips", clips.to_str().unwrap()], &[]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("too short") && said.contains("Name another folder"), "{said}");
+    std::fs::create_dir(at("clips")).unwrap();
+    clip(Path::new(&at("clips/viola-0000.npz")));
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let done = ripieno(&[&["evaluate", "synth", "--json", "--seconds", "4"], arguments].concat(), &[]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        serde_json::from_slice(&done.stdout).unwrap()
+    };
+    let ways = ["--sampler", "ddim,dpm++2m", "--steps", "1", "--from", "noise,prior", "--untold"];
+    let report = json(&[&["--clips", &at("clips")], &ways[..]].concat());
+    let of = |name: &str, value: &str| {
+        let ways = report["ways"].as_array().unwrap();
+        let way = ways.iter().find(|way| way["name"] == name).unwrap_or_else(|| panic!("{name}: {report:#}"));
+        way.pointer(value).and_then(serde_json::Value::as_f64).unwrap_or_else(|| panic!("{name}{value}: {way:#}"))
+    };
+    // The true mel, prior and four ways, each of the latter with and without the performance.
+    assert_eq!(report["ways"].as_array().unwrap().len(), 1 + 2 * 5);
+    for name in ["prior alone", "unet, ddim 1", "unet, dpm++2m 1 from the prior at 499, performance untold"] {
+        assert!(of("true mel", "/stft_distance") < of(name, "/stft_distance"), "{name}: {report:#}");
+        assert!(of(name, "/loudness_distance_lu") > 0.0 && of(name, "/real_time_factor/whole") > 0.0);
+        assert!(of(name, "/flux/at_joins/mean") > 0.0 && of(name, "/loudness_change_db/elsewhere/mean") > 0.0);
+    }
+    assert_ne!(of("unet, ddim 1", "/stft_distance"), of("unet, ddim 1, performance untold", "/stft_distance"));
+    std::fs::create_dir(at("scores")).unwrap();
+    excerpt(&folder.path().join("scores"), 3.0);
+    let report = json(&["--data", &at("scores"), "--steps", "1"]);
+    assert_eq!((report["pieces"].as_array().unwrap().len(), report["ways"].as_array().unwrap().len()), (1, 2));
+    assert!(report["ways"][1]["stft_distance"].is_null() && report["ways"][1]["flux"].is_object(), "{report:#}");
+}
+
+/// Four seconds of a viola as the data renderer writes them: a note every second, of sawtooth-like sound.
+fn clip(path: &Path) {
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+    let mut put = |name: &str, kind: &str, shape: &str, bytes: Vec<u8>| {
+        archive.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+        let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
+        // NumPy's format 1.0: the header ends with a newline at a multiple of 64 bytes.
+        let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
+        header.extend(std::iter::repeat_n(' ', length - header.len() - 1));
+        let begin = [&b"\x93NUMPY\x01\x00"[..], &(length as u16).to_le_bytes(), header.as_bytes(), b"\n"].concat();
+        std::io::Write::write_all(&mut archive, &[begin, bytes].concat()).unwrap();
+    };
+    let sample = |n: usize| {
+        let seconds = n as f64 / 48e3;
+        let fading = 0.5f64.powf(seconds.fract() * 2.0);
+        let partials = (1..8).map(|h| (std::f64::consts::TAU * 261.6256 * f64::from(h) * seconds).sin() / f64::from(h));
+        (3_000.0 * fading * partials.sum::<f64>()) as i16
+    };
+    let side: Vec<u8> = (0..4 * 48_000).flat_map(|n| sample(n).to_le_bytes()).collect();
+    put("audio", "<i2", "(2, 192000)", [side.clone(), side].concat());
+    let notes = (0..4).flat_map(|i| [f64::from(i), f64::from(i) + 0.9, 60.0, 80.0]);
+    put("notes", "<f8", "(4, 4)", notes.flat_map(f64::to_le_bytes).collect());
+    let text = |word: &str| word.chars().flat_map(|letter| (letter as u32).to_le_bytes()).collect::<Vec<u8>>();
+    put("instrument", "<U5", "()", text("viola"));
+    put("performance", "<U19", "()", text("string-quartet-hall"));
+    archive.finish().unwrap();
+}
+
 /// A terminal of 120 columns: what a program writes into its end can be read from the other.
 #[cfg(unix)]
 fn terminal() -> (std::fs::File, std::fs::File) {

@@ -1,13 +1,14 @@
 //! One model, ready to run on one worker.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session as OrtSession, SessionInputValue};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
 use super::manifest::{Dimension, TensorEntry};
-use super::{InferenceError, Models};
+use super::{InferenceError, Models, Runtime};
 
 /// An input tensor: dimensions and row-major elements.
 #[derive(Debug, Clone, Copy)]
@@ -30,24 +31,22 @@ impl Session {
     /// `threads`: 1 for everything small. Threads never spin: on a busy machine two spinning threads double the time.
     pub fn open(models: &Models, name: &str, threads: usize) -> Result<Self, InferenceError> {
         let (entry, bytes) = models.get(name)?;
-        let failed = |reason: String| InferenceError::Run { name: name.to_owned(), reason };
-        let build = || -> Result<OrtSession, String> {
-            let text = |error: &dyn std::fmt::Display| error.to_string();
-            OrtSession::builder(models.runtime().environment())
-                .map_err(|e| text(&e))?
-                .with_optimization_level(GraphOptimizationLevel::All)
-                .map_err(|e| text(&e))?
-                .with_intra_threads(threads.max(1))
-                .map_err(|e| text(&e))?
-                .with_intra_op_spinning(false)
-                .map_err(|e| text(&e))?
-                .commit_from_memory(bytes)
-                .map_err(|e| text(&e))
-        };
-        let session = build().map_err(failed)?;
+        let session = build(models.runtime(), bytes, threads)
+            .map_err(|reason| InferenceError::Run { name: name.to_owned(), reason })?;
         check(name, "input", &entry.inputs, session.inputs())?;
         check(name, "output", &entry.outputs, session.outputs())?;
         Ok(Self { name: name.to_owned(), session })
+    }
+
+    /// The same of a file that no manifest knows, such as a listener for measurements. What it has is for the caller to
+    /// know: a run with other inputs or outputs is an error.
+    pub fn open_file(runtime: &'static Runtime, file: &Path, threads: usize) -> Result<Self, InferenceError> {
+        let bytes = std::fs::read(file)
+            .map_err(|error| InferenceError::Unreadable { path: file.to_path_buf(), reason: error.to_string() })?;
+        let name = file.display().to_string();
+        let session =
+            build(runtime, &bytes, threads).map_err(|reason| InferenceError::Run { name: name.clone(), reason })?;
+        Ok(Self { name, session })
     }
 
     /// How the manifest calls the model.
@@ -91,6 +90,21 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The error is ONNX Runtime's words.
+fn build(runtime: &Runtime, bytes: &[u8], threads: usize) -> Result<OrtSession, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    OrtSession::builder(runtime.environment())
+        .map_err(|e| text(&e))?
+        .with_optimization_level(GraphOptimizationLevel::All)
+        .map_err(|e| text(&e))?
+        .with_intra_threads(threads.max(1))
+        .map_err(|e| text(&e))?
+        .with_intra_op_spinning(false)
+        .map_err(|e| text(&e))?
+        .commit_from_memory(bytes)
+        .map_err(|e| text(&e))
 }
 
 fn check(model: &str, kind: &str, listed: &[TensorEntry], found: &[Outlet]) -> Result<(), InferenceError> {

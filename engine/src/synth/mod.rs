@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod denoiser;
+pub mod evaluation;
 mod excitation;
 mod guidance;
 pub mod mel;

@@ -11,7 +11,7 @@ use ripieno_engine::score::{Format, Note};
 use serde_json::{Value, json};
 
 use crate::output::{note, say};
-use crate::{Failure, ensembles, evaluate_composer, list};
+use crate::{Failure, ensembles, evaluate_composer, evaluate_synth, list};
 
 #[derive(Subcommand)]
 pub enum Evaluation {
@@ -19,6 +19,8 @@ pub enum Evaluation {
     Arranger(Box<Arguments>),
     /// How near composed music is to real music, and how well it is foreseen.
     Composer(Box<evaluate_composer::Arguments>),
+    /// How near the synthesizer is to true renderings, whether it has seams, and what it costs.
+    Synth(Box<evaluate_synth::Arguments>),
 }
 
 #[derive(clap::Args)]
@@ -80,6 +82,7 @@ pub fn run(evaluation: &Evaluation) -> Result<(), Failure> {
     match evaluation {
         Evaluation::Arranger(arguments) => arranger(arguments),
         Evaluation::Composer(arguments) => evaluate_composer::run(arguments),
+        Evaluation::Synth(arguments) => evaluate_synth::run(arguments),
     }
 }
 

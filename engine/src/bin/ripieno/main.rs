@@ -8,6 +8,8 @@ mod doctor;
 mod ensembles;
 mod evaluate;
 mod evaluate_composer;
+mod evaluate_synth;
+mod evaluate_synth_report;
 mod hints;
 mod list;
 mod metrics;

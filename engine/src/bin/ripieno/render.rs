@@ -78,11 +78,13 @@ pub struct Arguments {
     pub json: Option<PathBuf>,
 }
 
-fn weight(text: &str) -> Result<f32, String> {
+/// A weight of guidance.
+pub fn weight(text: &str) -> Result<f32, String> {
     number(text, 10.0)
 }
 
-fn share(text: &str) -> Result<f32, String> {
+/// A number from 0 to 1.
+pub fn share(text: &str) -> Result<f32, String> {
     number(text, 1.0)
 }
 
@@ -169,11 +171,7 @@ impl Stage {
         let locations = Locations::find()?;
         let models = Models::load(Runtime::load(Some(&locations.runtime))?, &locations.models)?;
         let synth = open(&models, arguments)?;
-        let Some(performance) = synth.catalogue().find(&arguments.performance) else {
-            let ids: Vec<&str> = synth.catalogue().performances().iter().map(|p| p.id.as_str()).collect();
-            let known = list::known(&arguments.performance, &ids);
-            return Err(format!("there is no performance \"{}\": {known}", arguments.performance).into());
-        };
+        let performance = performance(&synth, &arguments.performance)?;
         let steps = arguments.steps.map_or(synth.denoiser().steps, |steps| steps as usize);
         let defaults = models.manifest().synth.as_ref();
         let or = |given: Option<f32>, default: Option<f32>| given.or(default).unwrap_or(1.0);
@@ -200,6 +198,14 @@ impl Stage {
         let options = RenderOptions { parts: ensemble.map_or(Parts::Tracks, Parts::Ensemble), ..self.options };
         render(score, &self.models, &mut self.synth, &options, progress)
     }
+}
+
+/// Index of the performance of a name.
+pub fn performance(synth: &Synthesizer, id: &str) -> Result<usize, Failure> {
+    synth.catalogue().find(id).ok_or_else(|| {
+        let ids: Vec<&str> = synth.catalogue().performances().iter().map(|p| p.id.as_str()).collect();
+        format!("there is no performance \"{id}\": {}", list::known(id, &ids)).into()
+    })
 }
 
 /// The synthesizer with the denoiser and the sampler that were asked for.

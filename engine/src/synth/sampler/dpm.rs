@@ -16,7 +16,11 @@ impl Sampler for DpmPlusPlus2M {
     fn levels(&self, schedule: &Schedule, start: usize, steps: usize) -> Vec<Level> {
         let first = schedule.at(start).log_snr().max(FIRST_LOG_SNR);
         let last = schedule.at(0).log_snr();
-        (0..steps).map(|i| schedule.at_log_snr(first + (last - first) * i as f64 / steps as f64)).collect()
+        let even = |i: usize| schedule.at_log_snr(first + (last - first) * i as f64 / steps as f64);
+        // The networks know trained times alone, and work with those below where they are asked in between.
+        let mut levels: Vec<Level> = (0..steps).map(|i| schedule.at(even(i).time.round() as usize)).collect();
+        levels.dedup();
+        levels
     }
 
     fn step(&self, (from, to): (Level, Level), clean: Clean<'_>, x: &mut [f32], _: &mut dyn FnMut(usize) -> f32) {

@@ -10,6 +10,7 @@ mod layout;
 mod progress;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     Test,
     /// Measures the time that notes and segments take on this machine.
     Bench,
+    /// Plays densely for ten minutes beside a busy process, and writes what came of it to target/soak.json.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Test => test::run(),
         Command::Bench => bench::run(),
+        Command::Soak(arguments) => soak::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

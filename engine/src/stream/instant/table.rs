@@ -4,8 +4,8 @@
 pub const HELD_SECONDS: f64 = 1.9;
 /// Seconds of each note that are rendered: four segments. What follows the note-off tells how it dies away.
 pub const NOTE_SECONDS: f64 = 2.55;
-/// Semitones between rendered notes: others are at most two away.
-const SPACING: usize = 4;
+/// Semitones between rendered notes: others are at most one away.
+const SPACING: usize = 3;
 /// MIDI velocities that are rendered, the first for every pitch before the second for any.
 const DYNAMICS: [u8; 2] = [96, 48];
 
@@ -22,8 +22,8 @@ pub struct NotePlan {
     pub draft: bool,
 }
 
-/// What to render for slots with these ranges, most useful first: nearest the middle of each range, slots in turn;
-/// with `drafts` the first dynamic of everything as a draft before that.
+/// What to render for slots with these ranges, most useful first: every octave of each range, then what lies between,
+/// the middle before the ends, slots in turn; with `drafts` the first dynamic of everything as a draft before that.
 pub fn plan(ranges: &[(u8, u8)], drafts: bool) -> Vec<NotePlan> {
     let mut notes = Vec::new();
     let drafts = drafts.then_some((DYNAMICS[0], true));
@@ -41,23 +41,26 @@ pub fn plan(ranges: &[(u8, u8)], drafts: bool) -> Vec<NotePlan> {
     notes
 }
 
-/// Pitches from the middle of a range outwards. The outermost lie within two semitones of its ends.
+/// Pitches of a range: an octave apart from the middle outwards, then half an octave, then all, so that every key soon has
+/// a note near it. The outermost lie within a semitone of the range's ends.
 fn pitches(lo: u8, hi: u8) -> Vec<u8> {
     let (lo, hi) = (lo.min(hi), lo.max(hi));
     let middle = (i32::from(lo) + i32::from(hi)) / 2;
     let reach = SPACING as i32 / 2;
-    let mut found = vec![middle as u8];
-    for ring in 1.. {
+    let mut found = vec![(0, middle as u8)];
+    for ring in 1i32.. {
         let (below, above) = (middle - ring * SPACING as i32, middle + ring * SPACING as i32);
         // A pitch beyond the end is moved to it, if the end is not already within reach of the last one.
         let low = (below + SPACING as i32 > i32::from(lo) + reach).then(|| below.max(i32::from(lo)));
         let high = (above - (SPACING as i32) < i32::from(hi) - reach).then(|| above.min(i32::from(hi)));
-        found.extend([low, high].into_iter().flatten().map(|pitch| pitch as u8));
+        found.extend([low, high].into_iter().flatten().map(|pitch| (ring, pitch as u8)));
         if low.is_none() && high.is_none() {
-            return found;
+            break;
         }
     }
-    found
+    // Four rings are an octave. The order of the rings stays within each turn.
+    found.sort_by_key(|&(ring, _)| 2 - ring.trailing_zeros().min(2));
+    found.into_iter().map(|(_, pitch)| pitch).collect()
 }
 
 /// A rendered single note at the host rate, ready to be looped.
@@ -187,18 +190,28 @@ mod tests {
     use std::f32::consts::TAU;
 
     #[test]
-    fn every_pitch_of_a_range_has_a_note_within_two_semitones() {
+    fn every_pitch_of_a_range_has_a_note_within_a_semitone() {
         for (lo, hi) in [(21, 108), (55, 103), (60, 60), (40, 43), (0, 127)] {
             let found = pitches(lo, hi);
             for key in lo..=hi {
                 let nearest = found.iter().map(|&p| p.abs_diff(key)).min();
-                assert!(nearest <= Some(2), "{lo}..{hi}: {key} is {nearest:?} away in {found:?}");
+                assert!(nearest <= Some(1), "{lo}..{hi}: {key} is {nearest:?} away in {found:?}");
             }
             assert!(found.iter().all(|p| (lo..=hi).contains(p)), "{found:?}");
             let mut unique = found.clone();
             unique.sort_unstable();
             unique.dedup();
             assert_eq!(unique.len(), found.len(), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn after_a_third_of_the_notes_every_key_has_one_within_an_octave() {
+        for (lo, hi) in [(21u8, 108u8), (55, 103), (36, 96)] {
+            let all = pitches(lo, hi);
+            let first = &all[..all.len().div_ceil(3)];
+            let farthest = (lo..=hi).filter_map(|key| first.iter().map(|&pitch| pitch.abs_diff(key)).min()).max();
+            assert!(farthest < Some(12), "{lo}..{hi}: {farthest:?} with {first:?}");
         }
     }
 

@@ -55,7 +55,7 @@ struct Part {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     pub why: Why,
-    pub parts: Vec<usize>,
+    pub part: usize,
     /// First frame to be heard, and how many.
     pub first: i64,
     pub frames: usize,
@@ -106,9 +106,8 @@ impl Desk {
             Need { sounding, changed: part.changed, ends: part.ends, steps: part.steps }
         });
         let asked = self.parts.iter().filter_map(|part| part.now.as_ref()).map(|change| change.steps).max()?;
-        let Plan { why, parts, frames, steps, due } = plan(now, asked, &needs, costs)?;
-        let parts = (0..MAX_PARTS).filter(|&part| parts[part]).collect();
-        Some(Task { why, parts, first: (now * FRAMES).floor() as i64, frames, steps, due })
+        let Plan { why, part, frames, steps, due } = plan(now, asked, &needs, costs)?;
+        Some(Task { why, part, first: (now * FRAMES).floor() as i64, frames, steps, due })
     }
 
     /// Offline: the change that was taken last, as it is to be heard from its own sample on.
@@ -117,7 +116,7 @@ impl Desk {
         let seconds = change.enter? as f64 / f64::from(change.rate);
         Some(Task {
             why: Why::Change,
-            parts: vec![part],
+            part,
             first: (seconds * FRAMES).floor() as i64,
             frames: super::schedule::LONGEST,
             steps: change.steps,
@@ -132,22 +131,15 @@ impl Desk {
 
     /// Lets `render` render a task. Nothing is noted; see [`Self::done`].
     pub fn request<R>(&self, task: &Task, render: impl FnOnce(&PassageRequest<'_>) -> R) -> Option<R> {
-        let changes: Vec<(usize, &Part, &LiveChange)> = task
-            .parts
-            .iter()
-            .filter_map(|&index| self.parts.get(index).and_then(|part| Some((index, part, part.now.as_ref()?))))
-            .collect();
-        let parts: Vec<PassagePart<'_>> = changes
-            .iter()
-            .map(|(index, part, change)| PassagePart {
-                number: *index,
-                instrument: change.instrument,
-                notes: &change.notes,
-                before: part.before.as_ref(),
-                changed: part.changed_frame.unwrap_or(i64::MAX),
-            })
-            .collect();
-        let (_, _, change) = changes.first()?;
+        let part = self.parts.get(task.part)?;
+        let change = part.now.as_ref()?;
+        let parts = [PassagePart {
+            number: task.part,
+            instrument: change.instrument,
+            notes: &change.notes,
+            before: part.before.as_ref(),
+            changed: part.changed_frame.unwrap_or(i64::MAX),
+        }];
         Some(render(&PassageRequest {
             first: task.first,
             context: CONTEXT_FRAMES,
@@ -161,9 +153,9 @@ impl Desk {
         }))
     }
 
-    /// Notes that a part of a task was rendered with so many steps.
-    pub fn done(&mut self, part: usize, task: &Task, steps: usize, audio: &mut PassageAudio) {
-        let Some(part) = self.parts.get_mut(part) else { return };
+    /// Notes that a task was rendered with so many steps.
+    pub fn done(&mut self, task: &Task, steps: usize, audio: &mut PassageAudio) {
+        let Some(part) = self.parts.get_mut(task.part) else { return };
         part.changed = None;
         part.changed_frame = None;
         part.ends = Some((task.first + task.frames as i64) as f64 / FRAMES);
@@ -178,13 +170,11 @@ impl Desk {
 
     /// A task could not be rendered: its changes are not tried again, the instant voice plays them.
     pub fn failed(&mut self, task: &Task) {
-        for &index in &task.parts {
-            if let Some(part) = self.parts.get_mut(index) {
-                part.changed = None;
-                part.changed_frame = None;
-                part.before = None;
-                part.silent = true;
-            }
+        if let Some(part) = self.parts.get_mut(task.part) {
+            part.changed = None;
+            part.changed_frame = None;
+            part.before = None;
+            part.silent = true;
         }
     }
 }
@@ -226,8 +216,8 @@ mod tests {
         assert!(desk.take(change(1, 2, 1.0, vec![held(0.99)])));
         let costs = Costs::default();
         let task = desk.next(1, 1.0, &costs).unwrap();
-        assert_eq!((task.why, task.parts.as_slice(), task.first), (Why::Change, [2].as_slice(), 100));
-        desk.done(2, &task, 2, &mut PassageAudio::default());
+        assert_eq!((task.why, task.part, task.first), (Why::Change, 2, 100));
+        desk.done(&task, 2, &mut PassageAudio::default());
         assert_eq!(desk.next(1, 1.01, &costs), None);
         let later = desk.next(1, 2.0, &costs).unwrap();
         assert_eq!(later.why, Why::Continue);
@@ -238,7 +228,7 @@ mod tests {
         let mut desk = Desk::default();
         desk.take(change(1, 0, 1.0, vec![Note { end: 0.995, ..held(0.5) }]));
         let task = desk.next(1, 1.0, &Costs::default()).unwrap();
-        desk.done(0, &task, 2, &mut PassageAudio::default());
+        desk.done(&task, 2, &mut PassageAudio::default());
         assert_eq!(desk.next(1, 2.0, &Costs::default()), None);
     }
 
@@ -249,7 +239,7 @@ mod tests {
         assert!(!desk.take(change(4, 0, 1.0, vec![held(0.9)])));
         assert_eq!(desk.next(6, 1.0, &Costs::default()), None);
         assert!(desk.take(change(6, 1, 0.1, vec![held(0.05)])));
-        assert_eq!(desk.next(6, 0.1, &Costs::default()).unwrap().parts, [1]);
+        assert_eq!(desk.next(6, 0.1, &Costs::default()).unwrap().part, 1);
     }
 
     #[test]
@@ -257,7 +247,7 @@ mod tests {
         let mut desk = Desk::default();
         desk.take(change(1, 0, 1.0, vec![held(0.9)]));
         let task = desk.next(1, 1.0, &Costs::default()).unwrap();
-        desk.done(0, &task, 0, &mut PassageAudio::default());
+        desk.done(&task, 0, &mut PassageAudio::default());
         desk.take(change(1, 0, 1.5, vec![held(0.9), held(1.49)]));
         desk.take(change(1, 0, 1.6, vec![held(0.9), held(1.49), held(1.59)]));
         let task = desk.next(1, 1.6, &Costs::default()).unwrap();

@@ -16,7 +16,7 @@ mod schedule;
 pub(super) use cost::Costs;
 pub(super) use desk::{Desk, LiveChange, Task};
 pub(super) use layers::{ALL_PASSAGES, CHUNK, Cover, Layers, PASSAGES, Passage, window_samples};
-pub(super) use schedule::Why;
+pub(super) use schedule::{CONTEXT_FRAMES, LENGTHS, OVERHEAD, Why};
 
 /// Frames before the first one heard that a passage is rendered from, so that its level can be compared to what sounded.
 pub(super) const LEAD_IN: usize = 8;

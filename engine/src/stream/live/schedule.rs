@@ -1,8 +1,9 @@
 //! What to render next, and how well: a pure function of the time, of what each part needs, and of what was measured.
 //!
-//! Promises that a change is planned for before anything better is made of what already sounds, that only as many
-//! steps are asked for as fit before the deadline, and that quality is lowered (steps, then length) before a passage is
-//! planned to be late. What is late all the same is not waited for: the instant voice carries on.
+//! One part at a time: a batch of four finishes all four when one by one the last would, and until then nothing new is
+//! heard of. Promises that what is due first comes first, that only as many steps are asked for as fit before all that
+//! waits is due, and that quality is lowered (steps, then length) before a passage is planned to be late. What is late all
+//! the same is not waited for: the instant voice carries on.
 
 use super::cost::Costs;
 use crate::stream::MAX_PARTS;
@@ -10,16 +11,16 @@ use crate::stream::MAX_PARTS;
 /// Frames that the networks see before the first one heard.
 pub(crate) const CONTEXT_FRAMES: usize = 16;
 /// Frames to be heard, long to short. With context and edge they are 128, 96 and 64 frames of one network call.
-const LENGTHS: [usize; 3] = [LONGEST, 77, 45];
+pub(crate) const LENGTHS: [usize; 3] = [LONGEST, 77, 45];
 /// Frames to be heard where there is time.
 pub(crate) const LONGEST: usize = 109;
 /// Frames of a network call that are not heard.
-const OVERHEAD: usize = 19;
+pub(crate) const OVERHEAD: usize = 19;
 /// Seconds after a key in which its passage is to have arrived. With the fade it is in place within 0.25 s.
 const TARGET: f64 = 0.17;
 /// A passage is continued at least this many seconds before it ends, on top of what rendering takes.
 const AHEAD: f64 = 0.15;
-/// Seconds at most that a better rendering of what already sounds may take: a new note would have to wait for it.
+/// Seconds at most that a better rendering of what already sounds may take.
 const REFINE: f64 = 0.3;
 
 /// What one part needs, in stream seconds.
@@ -50,55 +51,55 @@ pub(crate) enum Why {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Plan {
     pub why: Why,
-    /// Which parts are rows of the batch.
-    pub parts: [bool; MAX_PARTS],
+    pub part: usize,
     /// Frames to be heard.
     pub frames: usize,
     pub steps: usize,
-    /// When it is due, in stream seconds.
+    /// When it is to be finished, in stream seconds: its own time, or sooner where others wait.
     pub due: f64,
 }
 
 /// Chooses at stream time `now`; `asked` steps are the most that the musician wants.
 pub(crate) fn plan(now: f64, asked: usize, needs: &[Need; MAX_PARTS], costs: &Costs) -> Option<Plan> {
-    let select = |wanted: &dyn Fn(&Need) -> bool| needs.map(|need| wanted(&need));
-    let earliest = |seconds: &dyn Fn(&Need) -> Option<f64>| needs.iter().filter_map(seconds).min_by(f64::total_cmp);
-    let long = LENGTHS[0];
-    let sounding = needs.iter().filter(|need| need.sounding).count();
-    let horizon = now + AHEAD + costs.seconds(sounding, long + OVERHEAD, 0);
-    let ending = |need: &Need| need.sounding && need.ends.is_some_and(|ends| ends < horizon);
-    let change = earliest(&|need| need.changed.filter(|_| need.sounding)).map(|changed| changed + TARGET);
-    let end = earliest(&|need| need.ends.filter(|_| ending(need)));
-    if change.is_some() || end.is_some() {
-        // What ends within the time that the change takes goes along: a run of two rows is cheaper than two runs.
-        let due = change.unwrap_or(f64::INFINITY).min(end.unwrap_or(f64::INFINITY));
-        let parts = select(&|need| need.sounding && (need.changed.is_some() || ending(need)));
-        let why = if change.is_some() { Why::Change } else { Why::Continue };
-        return Some(fit(why, parts, asked, due, now, costs));
+    let sounding = || needs.iter().enumerate().filter(|(_, need)| need.sounding);
+    let horizon = now + AHEAD + sounding().count() as f64 * costs.seconds(1, LONGEST + OVERHEAD, 0);
+    let mut waiting = [(f64::INFINITY, 0); MAX_PARTS];
+    let mut count = 0;
+    for (part, need) in sounding() {
+        let change = need.changed.map(|changed| changed + TARGET);
+        let end = need.ends.filter(|ends| *ends < horizon);
+        if let Some(due) = change.into_iter().chain(end).min_by(f64::total_cmp) {
+            waiting[count] = (due, part);
+            count += 1;
+        }
     }
-    let parts = select(&|need| need.sounding && need.steps < asked);
-    let rows = count(&parts);
-    if rows == 0 {
+    let waiting = &mut waiting[..count];
+    waiting.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some(&(_, part)) = waiting.first() {
+        // If each takes as long as this one, all are in time.
+        let shares = waiting.iter().zip(1..).map(|(&(due, _), place)| (due - now) / f64::from(place));
+        let time = shares.fold(f64::INFINITY, f64::min);
+        let why = if needs[part].changed.is_some() { Why::Change } else { Why::Continue };
+        return Some(fit(why, part, asked, (now, time), costs));
+    }
+    let (part, need) = sounding().filter(|(_, need)| need.steps < asked).min_by_key(|(_, need)| need.steps)?;
+    // Prior, a step and vocoder are not given up for a new chord, which must be in time all the same.
+    let chord = sounding().count() as f64 * costs.seconds(1, LENGTHS[LENGTHS.len() - 1] + OVERHEAD, 0);
+    if costs.seconds(1, LONGEST + OVERHEAD, 1) > TARGET - chord {
         return None;
     }
-    let next_end = earliest(&|need| need.ends.filter(|_| need.sounding)).unwrap_or(f64::INFINITY);
+    let next_end = sounding().filter_map(|(_, need)| need.ends).fold(f64::INFINITY, f64::min);
     let time = (next_end - AHEAD - now).min(REFINE);
-    let steps = costs.steps(asked, rows, long + OVERHEAD, time);
-    let better = needs.iter().zip(parts).any(|(need, chosen)| chosen && steps > need.steps);
-    better.then_some(Plan { why: Why::Refine, parts, frames: long, steps, due: now + time })
+    let steps = costs.steps(asked, 1, LONGEST + OVERHEAD, time);
+    (steps > need.steps).then_some(Plan { why: Why::Refine, part, frames: LONGEST, steps, due: now + time })
 }
 
-/// The longest passage whose prior fits before it is due, with the steps that still fit.
-fn fit(why: Why, parts: [bool; MAX_PARTS], asked: usize, due: f64, now: f64, costs: &Costs) -> Plan {
-    let (rows, time) = (count(&parts), due - now);
+/// The longest passage whose prior fits into `time` seconds from now on, with the steps that still fit.
+fn fit(why: Why, part: usize, asked: usize, (now, time): (f64, f64), costs: &Costs) -> Plan {
     let shortest = LENGTHS[LENGTHS.len() - 1];
-    let fitting = LENGTHS.into_iter().find(|frames| costs.fits((rows, frames + OVERHEAD, 0), time));
+    let fitting = LENGTHS.into_iter().find(|frames| costs.fits((1, frames + OVERHEAD, 0), time));
     let frames = fitting.unwrap_or(shortest);
-    Plan { why, parts, frames, steps: costs.steps(asked, rows, frames + OVERHEAD, time), due }
-}
-
-fn count(parts: &[bool]) -> usize {
-    parts.iter().filter(|part| **part).count()
+    Plan { why, part, frames, steps: costs.steps(asked, 1, frames + OVERHEAD, time), due: now + time }
 }
 
 #[cfg(test)]
@@ -156,25 +157,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_planned_fits_its_deadline_whenever_anything_does() {
-        for base in 1..300 {
-            for rows in 1..=MAX_PARTS {
+    fn a_chord_is_in_time_part_by_part_whenever_the_machine_allows() {
+        for base in 1..100 {
+            for parts in 1..=MAX_PARTS {
                 let costs = machine(f64::from(base), f64::from(base) / 3.0);
-                let plan = plan(1.0, 8, &needs(&vec![changed(0.99); rows]), &costs).unwrap();
-                let took = costs.seconds(rows, plan.frames + OVERHEAD, plan.steps);
-                let anything = costs.seconds(rows, LENGTHS[2] + OVERHEAD, 0) <= 0.8 * (plan.due - 1.0);
-                assert!(!anything || took <= plan.due - 1.0, "{base} ms, {rows} rows: {plan:?} takes {took}");
+                let (mut now, mut state) = (1.0, needs(&vec![changed(0.99); parts]));
+                let least = parts as f64 * costs.seconds(1, LENGTHS[2] + OVERHEAD, 0);
+                let order: Vec<usize> = (0..parts)
+                    .map(|_| {
+                        let plan = plan(now, 8, &state, &costs).unwrap();
+                        now += costs.seconds(1, plan.frames + OVERHEAD, plan.steps);
+                        state[plan.part].changed = None;
+                        plan.part
+                    })
+                    .collect();
+                assert_eq!(order.iter().collect::<std::collections::HashSet<_>>().len(), parts, "{order:?}");
+                let possible = least <= 0.8 * (0.99 + TARGET - 1.0);
+                assert!(!possible || now <= 0.99 + TARGET, "{base} ms, {parts} parts: done at {now}");
             }
         }
     }
 
     #[test]
-    fn a_change_goes_before_a_better_rendering_and_takes_what_ends_along() {
+    fn what_is_due_first_comes_first_and_a_change_before_a_better_rendering() {
         let costs = machine(10.0, 5.0);
-        let plan = plan(2.0, 4, &needs(&[playing(2.1, 4), changed(1.99), playing(2.9, 0)]), &costs).unwrap();
-        assert_eq!(plan.why, Why::Change);
-        assert_eq!(plan.parts[..3], [true, true, false]);
-        assert!((plan.due - 2.1).abs() < 1e-9, "{plan:?}");
+        let plan_of = |parts: &[Need]| plan(2.0, 4, &needs(parts), &costs).map(|plan| (plan.part, plan.why)).unwrap();
+        assert_eq!(plan_of(&[playing(2.1, 4), changed(1.99), playing(2.9, 0)]), (0, Why::Continue));
+        assert_eq!(plan_of(&[playing(2.9, 0), changed(1.99), playing(2.2, 0)]), (1, Why::Change));
+        assert_eq!(plan_of(&[changed(1.99), changed(1.98)]), (1, Why::Change));
+        // A change under a passage that ends is both at once.
+        assert_eq!(plan_of(&[Need { changed: Some(1.99), ..playing(2.05, 4) }, changed(1.98)]), (0, Why::Change));
     }
 
     #[test]
@@ -188,63 +200,98 @@ mod tests {
     #[test]
     fn spare_time_is_spent_on_steps_and_only_once() {
         let costs = machine(10.0, 5.0);
-        let refined = plan(2.0, 4, &needs(&[playing(2.9, 0), playing(2.9, 4)]), &costs).unwrap();
-        assert_eq!((refined.why, refined.steps, refined.parts[0], refined.parts[1]), (Why::Refine, 4, true, false));
+        let refined = plan(2.0, 4, &needs(&[playing(2.9, 4), playing(2.9, 0)]), &costs).unwrap();
+        assert_eq!((refined.why, refined.steps, refined.part), (Why::Refine, 4, 1));
         assert_eq!(plan(2.0, 4, &needs(&[playing(2.9, 4)]), &costs), None);
         // No time for more steps than it has: nothing is begun in vain.
         assert_eq!(plan(2.0, 4, &needs(&[playing(2.9, 1)]), &machine(100.0, 100.0)), None);
+        // Nor what a new note would have to wait for.
+        assert_eq!(plan(2.0, 4, &needs(&[playing(2.9, 0); 4]), &machine(60.0, 30.0)), None);
     }
 
-    /// A minute of a fake clock: chords of four parts every 250 ms, on a machine that becomes six times slower for the
-    /// middle third. No passage may end before its successor is there, and steps must fall and rise with the load.
-    #[test]
-    fn under_load_steps_fall_and_nothing_runs_out() {
-        let mut costs = machine(12.0, 6.0);
+    /// What a minute of playing on a fake clock came to.
+    #[derive(Default)]
+    struct Minute {
+        /// Seconds from a change to its passage.
+        waits: Vec<f64>,
+        /// Steps of the passages that follow changes, by third of the minute.
+        steps: [Vec<usize>; 3],
+        /// Passages that ended before the next was there.
+        missing: usize,
+    }
+
+    /// Plays four parts whose notes begin every `interval` seconds, `together` or one after the other, on a machine that
+    /// takes `base` and `step` milliseconds for a row of 128 frames, times `slow`.
+    fn play(interval: f64, together: bool, (base, step): (f64, f64), slow: impl Fn(f64) -> f64) -> Minute {
+        let mut costs = machine(base, step);
+        let mut minute = Minute::default();
         let (mut now, mut state) = (0.0f64, needs(&[playing(1.0, 4); 4]));
-        let (mut next_chord, mut latest, mut missing) = (0.0, 0.0f64, 0);
-        let mut steps_in_third = [Vec::new(), Vec::new(), Vec::new()];
+        let mut next: [f64; 4] = std::array::from_fn(|part| if together { 0.0 } else { part as f64 * interval / 4.0 });
         while now < 60.0 {
-            while next_chord <= now {
-                state[..4].iter_mut().for_each(|need| need.changed = need.changed.or(Some(next_chord)));
-                next_chord += 0.25;
+            for (need, next) in state.iter_mut().zip(&mut next) {
+                while *next <= now {
+                    need.changed = need.changed.or(Some(*next));
+                    *next += interval;
+                }
             }
-            let slow = if (20.0..40.0).contains(&now) { 6.0 } else { 1.0 };
             let Some(plan) = plan(now, 4, &state, &costs) else {
                 now += 0.002;
                 continue;
             };
-            let rows = count(&plan.parts);
-            let (base, step) = (slow * 12.0 / 128e3, slow * 6.0 / 128e3);
+            let slow = slow(now);
+            let (base, step) = (slow * base / 128e3, slow * step / 128e3);
             // The worker asks before every step whether there is time for it, or whether something was played.
-            let size = (rows * (plan.frames + OVERHEAD)) as f64;
-            let time = |steps: usize| size * (0.5 * base + step * steps as f64);
-            let more = |done: &usize| match plan.why {
-                Why::Refine => now + time(*done) < next_chord,
-                _ => now + time(*done) + costs.last_step(rows, plan.frames + OVERHEAD) < plan.due,
+            let size = (plan.frames + OVERHEAD) as f64;
+            let soonest = next.into_iter().fold(f64::INFINITY, f64::min);
+            let more = |done: &usize| {
+                let then = now + size * (0.5 * base + step * *done as f64);
+                match plan.why {
+                    Why::Refine => then < soonest,
+                    _ => then + costs.last_step(1, plan.frames + OVERHEAD) < plan.due,
+                }
             };
             let steps = (0..plan.steps).take_while(|done| *done == 0 || more(done)).count();
-            let (spent, took) = run(rows, plan.frames + OVERHEAD, steps, (base, step));
+            let (spent, took) = run(1, plan.frames + OVERHEAD, steps, (base, step));
             costs.learn(&spent, took, 1.0);
             let begun = now;
             now += took;
-            // For a second after its slowness is found out the machine may be behind.
-            let known = !(20.0..21.0).contains(&begun);
-            if known {
-                latest = latest.max(now - plan.due);
+            let need = &mut state[plan.part];
+            if let Some(changed) = need.changed {
+                minute.waits.push(now - changed);
+                minute.steps[(begun / 20.0).min(2.0) as usize].push(steps);
             }
-            for (need, _) in state.iter_mut().zip(plan.parts).filter(|(_, chosen)| *chosen) {
-                missing += usize::from(known && need.ends.is_some_and(|ends| ends < now));
-                *need = playing(begun + plan.frames as f64 / 100.0, steps);
-            }
-            if plan.why == Why::Change {
-                steps_in_third[(begun / 20.0).min(2.0) as usize].push(steps);
+            minute.missing += usize::from(need.ends.is_some_and(|ends| ends < now));
+            *need = playing(begun + plan.frames as f64 / 100.0, steps);
+        }
+        minute.waits.sort_by(f64::total_cmp);
+        minute
+    }
+
+    #[test]
+    fn under_load_steps_fall_and_nothing_runs_out() {
+        let load = |now: f64| if (20.0..40.0).contains(&now) { 4.0 } else { 1.0 };
+        let minute = play(0.25, true, (12.0, 6.0), load);
+        let mean = |steps: &[usize]| steps.iter().sum::<usize>() as f64 / steps.len().max(1) as f64;
+        let [before, during, after] = minute.steps.map(|steps| mean(&steps));
+        assert_eq!(minute.missing, 0, "passages ended before the next was there");
+        assert!(before > 1.0 && during < 0.5 && after > 1.0, "{before} {during} {after}");
+    }
+
+    #[test]
+    fn in_dense_playing_nineteen_of_twenty_passages_are_there_within_their_time() {
+        // Notes of a quarter of a second in four parts, on a core that takes 20, 40 and 60 ms for a passage of 1.1 s.
+        for (base, step) in [(20.0, 10.0), (40.0, 20.0), (60.0, 30.0)] {
+            for together in [true, false] {
+                let minute = play(0.25, together, (base, step), |_| 1.0);
+                let within = |share: f64| minute.waits[(minute.waits.len() as f64 * share) as usize];
+                assert!(
+                    within(0.95) <= TARGET && minute.missing == 0,
+                    "{base} ms, together: {together}: {:.3} s, {:.3} s; {} missing",
+                    within(0.5),
+                    within(0.95),
+                    minute.missing
+                );
             }
         }
-        let mean = |steps: &[usize]| steps.iter().sum::<usize>() as f64 / steps.len().max(1) as f64;
-        let [before, during, after] = steps_in_third.map(|steps| mean(&steps));
-        assert_eq!(missing, 0, "of a passage ended before the next was there");
-        assert!(before > 1.5 && during < 0.5 && after > 1.5, "{before} {during} {after}");
-        // A chord that comes while something else is rendered waits for it, and is in context soon after all the same.
-        assert!(latest < 0.3, "{latest} s late");
     }
 }

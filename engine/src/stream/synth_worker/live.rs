@@ -2,7 +2,7 @@
 
 use super::SynthWorker;
 use crate::stream::clock::Mode;
-use crate::stream::live::{LEAD_IN, LiveChange, Passage, Task, Why, window_samples};
+use crate::stream::live::{LEAD_IN, LiveChange, OVERHEAD, Passage, Task, Why, window_samples};
 use crate::stream::message::Job;
 use crate::stream::resample::resample;
 use crate::stream::telemetry::StatusKind;
@@ -58,7 +58,7 @@ impl SynthWorker {
         let rate = self.shared.rate.load(Ordering::Acquire);
         let left = task.due - clock.samples as f64 / f64::from(rate);
         // A better rendering of what sounds is given up for what is played; a new one takes the steps that the clock allows.
-        let last = costs.last_step(task.parts.len(), task.frames);
+        let last = costs.last_step(1, task.frames + OVERHEAD);
         let mut more = |_: usize| match task.why {
             _ if task.due.is_infinite() => true,
             Why::Refine => jobs.is_empty(),
@@ -74,7 +74,7 @@ impl SynthWorker {
             }
             Some(Ok(spent)) => {
                 let steps = spent.steps;
-                self.send_passages(task, steps);
+                self.send_passage(task, steps);
                 let seconds = begun.elapsed().as_secs_f64();
                 self.costs.learn(&spent, seconds, 1.0);
                 let telemetry = &self.shared.telemetry;
@@ -88,38 +88,35 @@ impl SynthWorker {
         self.next = None;
     }
 
-    fn send_passages(&mut self, task: &Task, steps: usize) {
-        for (slot, &part) in task.parts.iter().enumerate() {
-            let Some(mut audio) = self.passages.get_mut(slot).map(std::mem::take) else { return };
-            let Some(change) = self.desk.change(part) else { continue };
-            let (epoch, rate) = (change.epoch, change.rate);
-            let mut passage = self.links.returned_passages.try_pop().unwrap_or_default();
-            passage.epoch = epoch;
-            passage.part = part as u8;
-            passage.known = change.known;
-            passage.enter = change.enter.unwrap_or(0);
-            self.desk.done(part, task, steps, &mut audio);
-            let first = (task.first - LEAD_IN as i64) as f64 / 100.0;
-            let sound = match resample(audio.audio, rate) {
-                Ok(sound) => sound,
-                Err(error) => {
-                    let sentence = format!("Resampling failed: {error}.");
-                    self.shared.telemetry.set_status(StatusKind::Failed, sentence);
-                    continue;
-                }
-            };
-            // At the beginning of a stream the lead-in would lie before time 0.
-            let begin = (first * f64::from(rate)).round();
-            let skip = ((-begin).max(0.0) as usize).min(sound.left.len());
-            passage.start = begin.max(0.0) as u64;
-            passage.frames = sound.left.len() - skip;
-            passage.samples.clear();
-            passage.samples.extend_from_slice(&sound.left[skip..]);
-            passage.samples.extend_from_slice(&sound.right[skip..]);
-            passage.measure(window_samples(rate));
-            self.shared.telemetry.count_live_steps(steps);
-            self.hand_over(passage, epoch);
-        }
+    fn send_passage(&mut self, task: &Task, steps: usize) {
+        let (Some(mut audio), Some(change)) = (self.passages.pop(), self.desk.change(task.part)) else { return };
+        let (epoch, rate) = (change.epoch, change.rate);
+        let mut passage = self.links.returned_passages.try_pop().unwrap_or_default();
+        passage.epoch = epoch;
+        passage.part = task.part as u8;
+        passage.known = change.known;
+        passage.enter = change.enter.unwrap_or(0);
+        self.desk.done(task, steps, &mut audio);
+        let first = (task.first - LEAD_IN as i64) as f64 / 100.0;
+        let sound = match resample(audio.audio, rate) {
+            Ok(sound) => sound,
+            Err(error) => {
+                let sentence = format!("Resampling failed: {error}.");
+                self.shared.telemetry.set_status(StatusKind::Failed, sentence);
+                return;
+            }
+        };
+        // At the beginning of a stream the lead-in would lie before time 0.
+        let begin = (first * f64::from(rate)).round();
+        let skip = ((-begin).max(0.0) as usize).min(sound.left.len());
+        passage.start = begin.max(0.0) as u64;
+        passage.frames = sound.left.len() - skip;
+        passage.samples.clear();
+        passage.samples.extend_from_slice(&sound.left[skip..]);
+        passage.samples.extend_from_slice(&sound.right[skip..]);
+        passage.measure(window_samples(rate));
+        self.shared.telemetry.count_live_steps(steps);
+        self.hand_over(passage, epoch);
     }
 
     fn hand_over(&mut self, passage: Box<Passage>, epoch: u32) {

@@ -11,13 +11,13 @@ mod table;
 use super::clock::{self, HOP_FRAMES, Mode};
 use super::conductor::is_newer;
 use super::engine::{LoadState, Shared, Worker};
-use super::live::{Costs, Desk, Passage};
+use super::live::{CONTEXT_FRAMES, Costs, Desk, LEAD_IN, LENGTHS, Passage};
 use super::loading::{Cast, Loaded, Loader, Renderer, cast};
 use super::message::{BankMessage, Job, Packet, SegmentJob};
 use super::resample::HostResampler;
 use super::telemetry::StatusKind;
 use crate::score::Note;
-use crate::synth::{PartAudio, PassageAudio};
+use crate::synth::{Guidance, PartAudio, PassageAudio, PassagePart, PassageRequest};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use ringbuf::traits::{Consumer, Producer};
 use ringbuf::{HeapCons, HeapProd};
@@ -174,7 +174,7 @@ impl SynthWorker {
     }
 
     /// Renders one note into nothing, to know what a segment costs before the first is due; it also lets ONNX Runtime
-    /// make its memory plans.
+    /// make its memory plans, which it does for every length anew.
     fn warm_up(&mut self) {
         let (Some(cast), Some(renderer)) = (&self.cast, &mut self.renderer) else { return };
         let settings = self.shared.settings.lock().clone();
@@ -198,7 +198,27 @@ impl SynthWorker {
                 Err(sentence) => {
                     self.shared.telemetry.set_status(StatusKind::Warning, sentence);
                     self.costs = Costs::hopeless();
+                    return;
                 }
+            }
+        }
+        let part = PassagePart { number: 0, instrument: cast.instruments[0], notes: &[note], before: None, changed: 0 };
+        for frames in LENGTHS.into_iter().filter(|_| self.live) {
+            let request = PassageRequest {
+                first: 20,
+                context: CONTEXT_FRAMES,
+                frames,
+                lead_in: LEAD_IN,
+                performance: cast.performance,
+                steps: 1,
+                guidance: Guidance { notes: settings.guidance_notes, performance: settings.guidance_performance },
+                seed: 0,
+                parts: &[part],
+            };
+            let begun = Instant::now();
+            // Segments were rendered: what fails now fails again when it is wanted, and is said then.
+            if let Ok(spent) = renderer.passage(&request, &mut self.passages, &mut |_| true) {
+                self.costs.learn(&spent, begun.elapsed().as_secs_f64(), CAUTION);
             }
         }
         self.next = None;

@@ -1,0 +1,98 @@
+//! The machine under the soak: what it takes away, what it adds to every measurement, and the memory it lends.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::Result;
+
+/// The argument that makes this program [`burn`].
+pub const BURN: &str = "--burn";
+
+/// Processes that do nothing but take processor time, for as long as this lives.
+pub struct Load(Vec<Child>);
+
+impl Load {
+    pub fn begin(processes: usize) -> Result<Self> {
+        let program = std::env::current_exe()?;
+        // They end with their standard input: also when this process is killed.
+        let start = |_| Command::new(&program).arg(BURN).stdin(Stdio::piped()).spawn();
+        Ok(Self((0..processes).map(start).collect::<std::io::Result<_>>()?))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            drop(child.stdin.take());
+            // It ends by itself.
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Takes processor time until standard input ends.
+pub fn burn() {
+    std::thread::spawn(|| {
+        let mut sum = 0u64;
+        loop {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(1));
+        }
+    });
+    // Nothing is ever written to it.
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// A program that never changes, timed around every block: what the machine itself adds. A tone of 16 partials.
+#[derive(Default)]
+pub struct Reference {
+    phase: f32,
+}
+
+impl Reference {
+    /// Seconds that a block of it takes.
+    pub fn time(&mut self, block: usize) -> f64 {
+        let begun = Instant::now();
+        let mut sum = 0.0;
+        for _ in 0..block {
+            self.phase += 0.01;
+            sum += (1..=16).map(|partial| (self.phase * partial as f32).sin()).sum::<f32>();
+        }
+        std::hint::black_box(sum);
+        begun.elapsed().as_secs_f64()
+    }
+}
+
+/// MiB of this process in memory; 0 where that cannot be read.
+pub fn resident_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: f64 = status.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0);
+    pages * 4_096.0 / (1 << 20) as f64
+}
+
+/// Processes that wanted to run, on average over the last minute.
+pub fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// Slope of the least-squares line through points.
+pub fn slope(points: &[(f64, f64)]) -> f64 {
+    let count = points.len().max(1) as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let spread: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
+    let both: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
+    if spread > 0.0 { both / spread } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slope_of_a_line_is_its_own_and_of_nothing_is_flat() {
+        let line: Vec<_> = (0..10).map(|x| (f64::from(x), 3.0 - 0.5 * f64::from(x))).collect();
+        assert!((slope(&line) + 0.5).abs() < 1e-12);
+        assert_eq!((slope(&[]), slope(&[(1.0, 2.0)])), (0.0, 0.0));
+    }
+}

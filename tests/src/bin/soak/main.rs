@@ -1,0 +1,306 @@
+//! Dense four-part playing in real time for as long as one likes, through the first use of every path, and what it did to
+//! the audio thread, the sound and the memory, as JSON: `cargo xtask soak`.
+
+mod ears;
+mod laps;
+mod machine;
+mod player;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use ripieno_engine::stream::{Engine, EngineConfig, Event, EventKind, MAX_PARTS, StatusKind};
+use ripieno_tests::allocations::{Counting, Seen, watch};
+
+use ears::Ears;
+use laps::{Change, LAPS, Lap, SETTLED};
+use machine::{Load, Reference};
+use player::{Player, STEPS_PER_SECOND};
+use report::{Cost, KeyToSound, Moment, Report, Shares};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Longest block of any lap.
+const LONGEST: usize = 1_024;
+/// Seconds between two moments of the report.
+const MOMENT: f64 = 5.0;
+
+#[derive(Parser)]
+struct Arguments {
+    /// How long to play.
+    #[arg(long, default_value_t = 600.0)]
+    seconds: f64,
+    /// Processes that do nothing but take processor time.
+    #[arg(long, default_value_t = 0)]
+    load: usize,
+    /// Threads of the networks.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Stay in the first lap: one block size, no switches.
+    #[arg(long)]
+    steady: bool,
+    /// Where the report goes; standard output if not given.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Folder for the sound around each click; emptied first.
+    #[arg(long)]
+    clicks: Option<PathBuf>,
+    /// Be the load of another.
+    #[arg(long, hide = true)]
+    burn: bool,
+}
+
+/// Lets blocks go by, as a sound card does, until the instrument can be played, and until its table is whole.
+fn until_ready(engine: &mut Engine, block: usize) -> Result<(f64, f64)> {
+    let begun = Instant::now();
+    let telemetry = Arc::clone(&engine.telemetry);
+    let mut playable = None;
+    loop {
+        let status = telemetry.status();
+        if status.kind == StatusKind::Failed {
+            bail!("{}", status.sentence);
+        }
+        if telemetry.ready() && playable.is_none() {
+            playable = Some(begun.elapsed().as_secs_f64());
+        }
+        if let Some(playable) = playable.filter(|_| telemetry.progress() >= 1.0) {
+            return Ok((playable, begun.elapsed().as_secs_f64()));
+        }
+        engine.audio.process(block);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Samples from each of some keys to its sound, pressed at changing offsets out of silence.
+fn key_to_sound(engine: &mut Engine, lap: &Lap) -> Vec<usize> {
+    let (block, rate) = (lap.block, lap.rate as usize);
+    let pause = Duration::from_secs_f64(block as f64 / rate as f64);
+    let mut delays = Vec::new();
+    for key in 0..40usize {
+        engine.audio.event(Event { offset: 0, kind: EventKind::AllOff });
+        for _ in 0..rate / 20 / block + 1 {
+            engine.audio.process(block);
+            std::thread::sleep(pause);
+        }
+        let offset = key * 37 % block;
+        let kind = EventKind::NoteOn { key: 45 + key as u8, velocity: 100 };
+        engine.audio.event(Event { offset: offset as u32, kind });
+        let mut heard = Vec::new();
+        while heard.len() < rate / 10 {
+            engine.audio.process(block);
+            // Faster than time it would be a bounce.
+            std::thread::sleep(pause);
+            heard.extend((0..block).map(|i| (0..MAX_PARTS).any(|part| engine.audio.part(part).0[i] != 0.0)));
+        }
+        // Of a room that still rings nothing can be told. A key that is never heard counts as the whole wait.
+        if !heard[..offset].contains(&true) {
+            delays.push(heard.iter().position(|sounds| *sounds).unwrap_or(heard.len()) - offset);
+        }
+    }
+    delays
+}
+
+/// What is gathered while it plays.
+struct Soak {
+    engine: Engine,
+    player: Player,
+    ears: Ears,
+    reference: Reference,
+    /// Ours and the reference's, by block size.
+    costs: BTreeMap<usize, [Shares; 2]>,
+    seen: Seen,
+    notes: u64,
+    moments: Vec<Moment>,
+    steps: Vec<u64>,
+    begun: Instant,
+    /// Seconds played.
+    played: f64,
+}
+
+impl Soak {
+    fn lap(&mut self, lap: &Lap, seconds: f64) {
+        if let Some(change) = lap.change {
+            self.change(change, lap);
+        }
+        let (block, rate) = (lap.block, f64::from(lap.rate));
+        let duration = block as f64 / rate;
+        let (from, mut next_step) = (self.played, 0u64);
+        for index in 0..(seconds / duration) as u64 {
+            let at = index as f64 * duration;
+            while next_step as f64 / STEPS_PER_SECOND < at + duration {
+                let offset = ((next_step as f64 / STEPS_PER_SECOND - at).max(0.0) * rate) as u32;
+                let audio = &mut self.engine.audio;
+                self.notes += self.player.play(|kind| audio.event(Event { offset, kind }));
+                next_step += 1;
+            }
+            let before = Instant::now();
+            let (_, this) = watch(|| self.engine.audio.process(block));
+            let ours = before.elapsed().as_secs_f64() / duration;
+            self.seen.allocations += this.allocations;
+            self.seen.waits += this.waits;
+            let reference = self.reference.time(block) / duration;
+            let costs = self.costs.entry(block).or_default();
+            costs[0].count(ours);
+            costs[1].count(reference);
+            self.ears.hear(&self.engine.audio, block);
+            self.played = from + at + duration;
+            if self.moments.last().is_none_or(|last| self.played - last.seconds >= MOMENT) {
+                self.moments.push(Moment::now(self.played, lap.name, &self.engine.telemetry, &mut self.steps));
+            }
+            let due = Duration::from_secs_f64(self.played);
+            std::thread::sleep(due.saturating_sub(self.begun.elapsed()));
+        }
+    }
+
+    fn change(&mut self, change: Change, lap: &Lap) {
+        let control = &self.engine.control;
+        match change {
+            Change::Performance(id) => control.set_performance(id),
+            Change::Ensemble(id) => control.set_ensemble(id),
+            Change::Mode(mode) => control.set_mode(mode),
+            Change::Rate => {
+                self.engine.audio.configure(f64::from(lap.rate), LONGEST);
+                self.ears.new_stream(lap.rate);
+            }
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if arguments.burn {
+        machine::burn();
+        return Ok(());
+    }
+    let load = Load::begin(arguments.load)?;
+    let first = &LAPS[0];
+    let config = EngineConfig { threads: arguments.threads, ..EngineConfig::default() };
+    let mut engine = Engine::start(config);
+    engine.audio.configure(f64::from(first.rate), LONGEST);
+    let (playable_seconds, table_seconds) = until_ready(&mut engine, first.block)?;
+    let delays = key_to_sound(&mut engine, first);
+    engine.audio.reset();
+
+    let mut soak = Soak {
+        ears: Ears::open(first.rate, arguments.clicks.as_deref())?,
+        engine,
+        player: Player::new(1),
+        reference: Reference::default(),
+        costs: BTreeMap::new(),
+        seen: Seen::default(),
+        notes: 0,
+        moments: Vec::new(),
+        steps: Vec::new(),
+        begun: Instant::now(),
+        played: 0.0,
+    };
+    let laps = if arguments.steady { &LAPS[..1] } else { LAPS };
+    let shares: f64 = laps.iter().map(|lap| lap.share).sum();
+    for lap in laps {
+        soak.lap(lap, arguments.seconds * lap.share / shares);
+    }
+    let Soak { engine, ears, costs, seen, notes, moments, begun, .. } = soak;
+    let seconds = begun.elapsed().as_secs_f64();
+    drop(load);
+    let heard = ears.close()?;
+    let telemetry = &engine.telemetry;
+    // The first fifth is the first use of much.
+    let settled = if arguments.steady { 0.2 } else { SETTLED } * arguments.seconds;
+    let memory: Vec<(f64, f64)> =
+        moments.iter().filter(|m| m.seconds >= settled).map(|m| (m.seconds / 60.0, m.resident_mib)).collect();
+    let (in_context, in_context_median_s) = telemetry.in_context_within(0.5);
+    let mut report = Report {
+        seconds,
+        load_processes: arguments.load,
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        load_average: machine::load_average(),
+        optimised: !cfg!(debug_assertions),
+        playable_seconds,
+        table_seconds,
+        audio_cost: costs.iter().map(|(block, [ours, reference])| Cost::of(*block, ours, reference)).collect(),
+        key_to_sound: KeyToSound::of(&delays),
+        notes,
+        in_context,
+        in_context_median_s,
+        in_context_p95_s: telemetry.in_context_within(0.95).1,
+        passages: telemetry.live_passages(),
+        late: telemetry.live_late(),
+        overtaken: telemetry.live_overtaken(),
+        missing: telemetry.live_missing(),
+        underruns: telemetry.underruns(),
+        lost_events: telemetry.lost_events(),
+        allocations: seen.allocations,
+        waits: seen.waits,
+        clicks: heard.clicks,
+        not_finite: heard.not_finite,
+        peak: heard.peak,
+        mib_per_minute: machine::slope(&memory),
+        over_time: moments,
+        status: telemetry.status().sentence,
+        failures: Vec::new(),
+    };
+    report.judge();
+    let text = serde_json::to_string_pretty(&report)?;
+    match &arguments.out {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?,
+        None => println!("{text}"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ripieno_engine::stream::Mode;
+
+    const RATE: u32 = 48_000;
+
+    /// Lets so many seconds go by in blocks of 256, in real time. `play` is asked for events before each block.
+    fn let_go_by(engine: &mut Engine, ears: &mut Ears, seconds: f64, mut play: impl FnMut(&mut Engine, f64)) {
+        let begun = Instant::now();
+        for block in 0..(seconds * f64::from(RATE) / 256.0) as u32 {
+            let at = f64::from(block) * 256.0 / f64::from(RATE);
+            play(engine, at);
+            engine.audio.process(256);
+            ears.hear(&engine.audio, 256);
+            std::thread::sleep(Duration::from_secs_f64(at).saturating_sub(begun.elapsed()));
+        }
+    }
+
+    #[test]
+    fn modes_switch_without_clicks_through_the_trained_models() {
+        let mut engine = Engine::start(EngineConfig::default());
+        engine.control.set_ensemble("string-quartet");
+        engine.audio.configure(f64::from(RATE), 256);
+        let begun = Instant::now();
+        while !engine.telemetry.ready() {
+            let status = engine.telemetry.status();
+            assert!(status.kind != StatusKind::Failed && begun.elapsed() < Duration::from_secs(120), "{status:?}");
+            engine.audio.process(256);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        engine.audio.reset();
+        let mut ears = Ears::open(RATE, None).unwrap();
+        let (mut player, mut heard_notes) = (Player::new(3), 0);
+        for mode in [Mode::Live, Mode::Sync, Mode::Live, Mode::Sync, Mode::Live] {
+            engine.control.set_mode(mode);
+            let mut next_step = 0.0;
+            let_go_by(&mut engine, &mut ears, 2.5, |engine, at| {
+                while next_step <= at {
+                    heard_notes += player.play(|kind| engine.audio.event(Event { offset: 100, kind }));
+                    next_step += 1.0 / STEPS_PER_SECOND;
+                }
+            });
+        }
+        let heard = ears.close().unwrap();
+        assert!(heard_notes > 100 && heard.peak > 0.05, "{heard_notes} notes, peak {}", heard.peak);
+        assert_eq!(heard.not_finite, 0);
+        assert!(heard.clicks.is_empty(), "{:?}", heard.clicks);
+    }
+}

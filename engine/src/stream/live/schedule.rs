@@ -62,7 +62,11 @@ pub(crate) struct Plan {
 /// Chooses at stream time `now`; `asked` steps are the most that the musician wants.
 pub(crate) fn plan(now: f64, asked: usize, needs: &[Need; MAX_PARTS], costs: &Costs) -> Option<Plan> {
     let sounding = || needs.iter().enumerate().filter(|(_, need)| need.sounding);
-    let horizon = now + AHEAD + sounding().count() as f64 * costs.seconds(1, LONGEST + OVERHEAD, 0);
+    // What the shortest passages of all that sounds take. A chord may be played at any time, and must not wait longer than
+    // leaves it that.
+    let chord = sounding().count() as f64 * costs.seconds(1, LENGTHS[LENGTHS.len() - 1] + OVERHEAD, 0);
+    let spare = TARGET - chord;
+    let horizon = now + AHEAD + chord;
     let mut waiting = [(f64::INFINITY, 0); MAX_PARTS];
     let mut count = 0;
     for (part, need) in sounding() {
@@ -79,13 +83,14 @@ pub(crate) fn plan(now: f64, asked: usize, needs: &[Need; MAX_PARTS], costs: &Co
         // If each takes as long as this one, all are in time.
         let shares = waiting.iter().zip(1..).map(|(&(due, _), place)| (due - now) / f64::from(place));
         let time = shares.fold(f64::INFINITY, f64::min);
-        let why = if needs[part].changed.is_some() { Why::Change } else { Why::Continue };
-        return Some(fit(why, part, asked, (now, time), costs));
+        return Some(match needs[part].changed {
+            Some(_) => fit(Why::Change, part, asked, (now, time), costs),
+            None => fit(Why::Continue, part, asked, (now, time.min(spare)), costs),
+        });
     }
     let (part, need) = sounding().filter(|(_, need)| need.steps < asked).min_by_key(|(_, need)| need.steps)?;
-    // Prior, a step and vocoder are not given up for a new chord, which must be in time all the same.
-    let chord = sounding().count() as f64 * costs.seconds(1, LENGTHS[LENGTHS.len() - 1] + OVERHEAD, 0);
-    if costs.seconds(1, LONGEST + OVERHEAD, 1) > TARGET - chord {
+    // Prior, a step and vocoder are not given up for what is played.
+    if costs.seconds(1, LONGEST + OVERHEAD, 1) > spare {
         return None;
     }
     let next_end = sounding().filter_map(|(_, need)| need.ends).fold(f64::INFINITY, f64::min);
@@ -194,7 +199,7 @@ mod tests {
         let costs = machine(10.0, 5.0);
         assert_eq!(plan(2.0, 4, &needs(&[playing(2.5, 4)]), &costs), None);
         let plan = plan(2.4, 4, &needs(&[playing(2.5, 4)]), &costs).unwrap();
-        assert_eq!((plan.why, plan.due), (Why::Continue, 2.5));
+        assert_eq!((plan.why, plan.frames, plan.steps), (Why::Continue, LENGTHS[0], 4));
     }
 
     #[test]
@@ -245,9 +250,11 @@ mod tests {
             let soonest = next.into_iter().fold(f64::INFINITY, f64::min);
             let more = |done: &usize| {
                 let then = now + size * (0.5 * base + step * *done as f64);
+                let in_time = then + costs.last_step(1, plan.frames + OVERHEAD) < plan.due;
                 match plan.why {
+                    Why::Change => in_time,
+                    Why::Continue => in_time && then < soonest,
                     Why::Refine => then < soonest,
-                    _ => then + costs.last_step(1, plan.frames + OVERHEAD) < plan.due,
                 }
             };
             let steps = (0..plan.steps).take_while(|done| *done == 0 || more(done)).count();

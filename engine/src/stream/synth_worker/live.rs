@@ -57,12 +57,14 @@ impl SynthWorker {
         let clock = self.shared.clock.get();
         let rate = self.shared.rate.load(Ordering::Acquire);
         let left = task.due - clock.samples as f64 / f64::from(rate);
-        // A better rendering of what sounds is given up for what is played; a new one takes the steps that the clock allows.
+        // More steps for what sounds are given up for what is played; that takes the steps that the clock allows.
         let last = costs.last_step(1, task.frames + OVERHEAD);
+        let in_time = || begun.elapsed().as_secs_f64() + last < left;
         let mut more = |_: usize| match task.why {
             _ if task.due.is_infinite() => true,
+            Why::Change => in_time(),
+            Why::Continue => jobs.is_empty() && in_time(),
             Why::Refine => jobs.is_empty(),
-            Why::Change | Why::Continue => begun.elapsed().as_secs_f64() + last < left,
         };
         let result = self.desk.request(task, |request| renderer.passage(request, passages, &mut more));
         match result {

@@ -14,7 +14,8 @@ NEEDS = {
     "tests/test_growth.py": ("torch",),
     "tests/test_networks.py": ("torch", "onnx"),
     "tests/test_performances.py": ("pyroomacoustics", "soxr", "symusic"),
-    "tests/test_train.py": ("torch", "onnx"),
+    "tests/test_shifting.py": ("soxr", "torch"),
+    "tests/test_train.py": ("torch", "onnx", "soxr"),
     "tests/test_vocabulary_offered.py": ("onnx", "torch"),
     "tests/test_render.py": ("pyroomacoustics", "soxr", "symusic"),
 }

@@ -35,29 +35,31 @@ class Clip:
     path: str
 
 
+def kept_features(file: Path, audio: np.ndarray, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Roll and mel of a clip from a file, or made of int16 audio [2, samples] and notes and kept there."""
+    if file.exists():
+        with np.load(file) as kept:
+            return kept["roll"], kept["mel"]
+    frames = audio.shape[1] // ft.HOP
+    roll = ft.note_roll(notes, 0, frames).astype(np.float16)
+    mel = ft.mel_of_audio(audio.astype(np.float64) / 32768.0, 0, frames).astype(np.float16)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    with open(part, "wb") as whole:
+        np.savez(whole, roll=roll, mel=mel)
+    part.rename(file)
+    return roll, mel
+
+
 def load(path: Path, with_audio: bool = True) -> Clip:
     """Reads a clip, or its features if they were made before (kept beside it)."""
     performances, instruments = catalogue()
-    data = np.load(path)
-    notes = data["notes"]
-    made = path.with_suffix(".features")
+    data, made = np.load(path), path.with_suffix(".features")
     # Most of a clip is its audio, which is read only where it is wanted.
     audio = data["audio"] if with_audio or not made.exists() else np.zeros((2, 0), np.int16)
-    if made.exists():
-        with np.load(made) as kept:
-            roll, mel = kept["roll"], kept["mel"]
-    else:
-        frames = audio.shape[1] // ft.HOP
-        roll = ft.note_roll(notes, 0, frames).astype(np.float16)
-        mel = ft.mel_of_audio(audio.astype(np.float64) / 32768.0, 0, frames).astype(np.float16)
-        part = made.with_suffix(f".{os.getpid()}.part")
-        with open(part, "wb") as file:
-            np.savez(file, roll=roll, mel=mel)
-        part.rename(made)
-        audio = audio if with_audio else np.zeros((2, 0), np.int16)
+    roll, mel = kept_features(made, audio, data["notes"])
     return Clip(
-        audio, notes, roll, mel, instruments.index(str(data["instrument"])),
-        performances.index(str(data["performance"])), str(path),
+        audio if with_audio else np.zeros((2, 0), np.int16), data["notes"], roll, mel,
+        instruments.index(str(data["instrument"])), performances.index(str(data["performance"])), str(path),
     )  # fmt: skip
 
 

@@ -62,3 +62,9 @@ def parse(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> Vocabulary:
 def current() -> Vocabulary:
     """The vocabulary of performances.toml."""
     return parse(tomllib.loads(FILE.read_text()))
+
+
+def compasses() -> list[tuple[int, int]]:
+    """Lowest and highest MIDI key of each instrument, both included."""
+    cards = sorted(tomllib.loads(FILE.read_text())["instrument"], key=lambda card: card["index"])
+    return [(card["lo"], card["hi"]) for card in cards]

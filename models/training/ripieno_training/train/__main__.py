@@ -35,6 +35,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0, help="training time of this run")
     parser.add_argument("--steps", type=float, default=math.inf, help="end after as many steps, if that is sooner")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--shifted", type=float, default=0.0, help="share of clips that are also heard up to 2 semitones off"
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes that cut batches ahead, for a GPU")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--grow", action="store_true", help="of fewer performances: extend it, begin a new schedule")

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from .. import features as ft
 from ..dataset import Clip, Crops, load_split
+from ..shifting import with_shifted
 from ..vocabulary import current
 from .adversarial import AdversarialLoss
 from .checkpoint import load_network, network, read, recipe
@@ -28,6 +29,7 @@ SAVE_EVERY = 120.0
 """seconds"""
 LAST_RATE = 0.03
 """of the learning rate, where its cosine ends"""
+SHIFT_SEED = 20261128
 AUDIBLE = ("vocoder",)
 """networks that are trained on sound, not on mel frames"""
 
@@ -86,6 +88,7 @@ class Run:
         self.config = changed(config, arguments.set)
         self.vocabulary = current()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.set_float32_matmul_precision("high")
         torch.manual_seed(self.config["seed"])
         self.model = network(self.config, self.vocabulary).to(self.device)
         self.average = copy.deepcopy(self.model).eval()
@@ -182,7 +185,10 @@ def measured(run: Run, loss_of: Loss, held: list[Clip]) -> float:
 
 def load_clips(arguments: argparse.Namespace, audible: bool) -> tuple[list[Clip], list[Clip]]:
     """Clips to train on, and those that losses are measured on, if that is wanted."""
-    clips = load_split(arguments.clips, "train", arguments.threads, audible)
+    share = arguments.shifted
+    clips = load_split(arguments.clips, "train", arguments.threads, audible or share > 0)
+    if share > 0:
+        clips = with_shifted(clips, share, SHIFT_SEED, audible)
     return clips, load_split(arguments.clips, "valid", arguments.threads, audible) if arguments.valid else []
 
 

@@ -28,7 +28,7 @@ class Levels(nn.Module):
 class Limit(nn.Module):
     """Keeps x0 so low that the mel stays under a ceiling (thresholding, Saharia et al. 2022).
 
-    deviation [MEL] of the residual; the ceiling [B, BANDS or 1, ...] comes with every call.
+    deviation [MEL] of the residual; the ceiling, [B, 1, BANDS] or [B, F, BANDS], comes with every call.
     """
 
     def __init__(self, alpha_bars: Tensor, deviation: Tensor) -> None:

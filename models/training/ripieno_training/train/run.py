@@ -109,6 +109,8 @@ class Run:
                 f"performances.toml {len(self.vocabulary.performances)} and {len(self.vocabulary.instruments)}: "
                 "--grow extends it"
             )
+        if unknown := set(like.values()) - {*before.performances, *before.instruments}:
+            raise SystemExit(f"--like: {self.file} knows no {', '.join(sorted(unknown))}")
         state = grown(state, self.model, self.vocabulary, like)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])

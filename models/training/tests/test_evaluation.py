@@ -86,6 +86,7 @@ def test_the_table_replaces_its_section_and_nothing_else(tmp_path):
     assert once.startswith("# Synthesizer\n\nText.\n") and once.endswith("## Speed\n\nFast.\n")
     table.write(results, readme)
     assert readme.read_text() == once
+    assert "No run" not in once
     (results / "evaluation-tiny.json").write_text(json.dumps({**result, "name": "base"}))
     table.write(results, readme)
     assert "**base**" in readme.read_text() and "**tiny**" not in readme.read_text()
@@ -112,3 +113,13 @@ def test_excerpts_are_whole_pieces_in_time_and_range(corpus):
             assert part.notes[:, 0].min() >= 0 and part.notes[:, 0].max() < 8.5
             assert part.notes[:, 2].min() >= part.player.instrument.lo
             assert part.notes[:, 2].max() <= part.player.instrument.hi
+
+
+def test_the_map_of_performances_is_drawn(tmp_path):
+    pytest.importorskip("sklearn")
+    from ripieno_training.evaluation.picture import draw
+
+    rng = np.random.default_rng(4)
+    heard = {system: [Heard(name, cloud(rng, i, 5)) for i, name in enumerate("abcd")] for system in ("true", "ours")}
+    draw(heard, tmp_path / "pictures" / "map.png")
+    assert (tmp_path / "pictures" / "map.png").read_bytes()[:4] == b"\x89PNG"

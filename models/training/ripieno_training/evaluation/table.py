@@ -33,6 +33,10 @@ distances to the true rendering, at its level. FluidR3 plays the same notes; som
 it, so it is nearer to these than any other General MIDI synthesizer would be. Note+instrument F1 is not measured:
 it needs a transcriber that knows instruments."""
 
+COMMANDS = """\
+    python -m ripieno_training.evaluation run --checkpoints DIR --work DIR --name NAME
+    python -m ripieno_training.evaluation table"""
+
 
 def rows(result: dict) -> str:
     """One result as a Markdown table."""
@@ -56,7 +60,9 @@ def rows(result: dict) -> str:
 
 def section(results: list[dict]) -> str:
     """The whole section."""
-    parts = [BEGIN, "", "## Evaluation", "", NOTES]
+    parts = [BEGIN, "", "## Evaluation", "", NOTES, "", COMMANDS]
+    if not results:
+        parts += ["", "No run has left its result in `results/` yet."]
     for result in results:
         about = (
             f"**{result['name']}**: {result['excerpts']} excerpts of {result['seconds']:g} s, {result['works']} works "

@@ -13,7 +13,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of the rows `[n, width]`, with [`FLOOR`] on the covariance's diagonal; `None` of fewer than two rows.
+    /// Of the rows `[n, width]`, with 0.001 added to every variance; `None` of fewer than two rows.
     pub fn of(rows: &[f32], width: usize) -> Option<Self> {
         let count = rows.len() / width.max(1);
         if count < 2 {

@@ -62,6 +62,7 @@ def test_figures_tell_the_right_performance_from_a_wrong_one():
     wrong = [Heard(name, cloud(rng, (i + 1) % 6, 12)) for i, name in enumerate("abcdef")]
     good, bad = figures(right, groups), figures(wrong, groups)
     assert good["top1"] == 1.0 and bad["top1"] == 0.0
+    assert good["centroid1"] == 1.0 and bad["centroid1"] == 0.0
     assert good["group_fad"] < 0.5 * bad["group_fad"]
     # Asked for or not, the same sounds are as near to all audio.
     assert good["all_fad"] == pytest.approx(bad["all_fad"], rel=0.5)

@@ -14,6 +14,7 @@ COLUMNS = {
     "group_fad": ("Group-FAD", "{:.1f}"),
     "top1": ("top-1", "{:.0%}"),
     "top3": ("top-3", "{:.0%}"),
+    "centroid1": ("by mean", "{:.0%}"),
     "note_f1": ("note F1", "{:.3f}"),
     "f1_of_true": ("of the true", "{:.0%}"),
     "stft_distance": ("MR-STFT", "{:.3f}"),

@@ -341,7 +341,12 @@ impl<P: Predictor> Planner<P> {
 
     /// One step of the network, where one is needed.
     pub fn work(&mut self) -> Result<(), InferenceError> {
-        let Some(from) = self.planned_to.filter(|_| self.has_work()) else { return Ok(()) };
+        let Some(mut from) = self.planned_to.filter(|_| self.has_work()) else { return Ok(()) };
+        if from < self.ticks(self.now) {
+            // On a machine that is too busy it would never come to what is still to be heard.
+            from = self.soonest();
+            self.planned_to = Some(from);
+        }
         let composed = self.composed();
         if self.stale {
             let mut notes = self.heard.clone();

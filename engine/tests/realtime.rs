@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ripieno_engine::composer::live::{LiveMode, LiveSettings};
 use ripieno_engine::stream::{
     AudioSide, Engine, EngineConfig, Event, EventKind, MAX_PARTS, Mode, StatusKind, Transport,
 };
@@ -132,6 +133,49 @@ fn the_audio_thread_neither_allocates_nor_frees() {
         let touched = TOUCHED.load(Ordering::Relaxed) - before;
         assert_eq!(touched, 0, "{mode:?}: the audio thread touched the heap {touched} times");
         assert!(notes > 0 && peak > 0.0, "{mode:?}: {notes} notes, peak {peak}: nothing was tested");
+    }
+}
+
+#[test]
+fn with_the_composer_on_the_audio_thread_neither_allocates_nor_frees() {
+    for (mode, composer) in [(Mode::Live, LiveMode::Continue), (Mode::Sync, LiveMode::Accompany)] {
+        let mut engine = engine(mode, false, 0);
+        let settings = LiveSettings { mode: composer, own_part: 1, per_beat: 2, ..LiveSettings::default() };
+        engine.control.set_composer(settings);
+        engine.audio.configure(RATE, BLOCK);
+        until_ready(&mut engine);
+        engine.audio.reset();
+        let before = TOUCHED.load(Ordering::Relaxed);
+        let (mut struck, mut begun) = (0, 0);
+        let beats = BLOCK as f64 / RATE * 2.0;
+        for block in 0..700u32 {
+            ON_AUDIO_THREAD.set(true);
+            // Two beats of playing, four of rest, a pedal; the song jumps back twice, and the composer is turned off and on.
+            let key = 60 + (block % 264 / 44 * 2) as u8;
+            match (block % 264, block % 44) {
+                (0..88, 0) => {
+                    struck += 1;
+                    engine.audio.event(note_on(7, key, 90));
+                }
+                (_, 30) => engine.audio.event(Event { offset: 3, kind: EventKind::NoteOff { key } }),
+                (_, 20) => engine.audio.event(Event { offset: 0, kind: EventKind::Sustain(true) }),
+                (_, 40) => engine.audio.event(Event { offset: 9, kind: EventKind::Sustain(false) }),
+                _ => {}
+            }
+            let beat = f64::from(block % 300) * beats;
+            engine.audio.transport(Transport { tempo_bpm: 120.0, beat, playing: true, bar: 4.0 });
+            engine.audio.process(BLOCK);
+            begun += engine.audio.midi_out().filter(|note| note.on).count();
+            ON_AUDIO_THREAD.set(false);
+            if [450, 480].contains(&block) {
+                let mode = if block == 450 { LiveMode::Off } else { composer };
+                engine.control.set_composer(LiveSettings { mode, ..settings });
+            }
+            std::thread::sleep(Duration::from_secs_f64(BLOCK as f64 / RATE));
+        }
+        let touched = TOUCHED.load(Ordering::Relaxed) - before;
+        assert_eq!(touched, 0, "{composer:?}: the audio thread touched the heap {touched} times");
+        assert!(begun > struck, "{composer:?}: {begun} notes of which {struck} were played: nothing was composed");
     }
 }
 

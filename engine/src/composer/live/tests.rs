@@ -204,3 +204,15 @@ fn the_pulse_of_steady_notes_is_found() {
     let mut pulse = Pulse::default();
     assert_eq!([0.0, 0.01, 0.5, 1.0].map(|at| pulse.onset(at)), [None; 4], "three onsets are no pulse");
 }
+
+#[test]
+fn a_plan_that_has_fallen_behind_goes_on_from_now() {
+    let mut stage = Stage::new(settings(LiveMode::Accompany));
+    stage.on(60);
+    stage.to(2.0);
+    // Nobody had time for it.
+    stage.planner.place(30.0);
+    (0..8).for_each(|_| stage.planner.work().unwrap());
+    let new: Vec<f64> = stage.planner.planned().map(|note| note.onset).filter(|&onset| onset > 15.0).collect();
+    assert!(!new.is_empty() && new.iter().all(|&onset| onset >= 30.0), "{new:?}");
+}

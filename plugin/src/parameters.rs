@@ -288,7 +288,8 @@ impl Choice {
         *self.lost.lock() = None;
     }
 
-    fn load<T: menu::Named>(&self, entries: &[T], id: &str, index: i32) {
+    /// Takes up what a project asks for; `index` is the parameter's place after the load.
+    pub fn load<T: menu::Named>(&self, entries: &[T], id: &str, index: i32) {
         let known = entries.iter().any(|entry| entry.id() == id);
         *self.lost.lock() = (!known && !id.is_empty()).then(|| Lost { id: id.to_owned(), index });
     }

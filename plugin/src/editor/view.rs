@@ -313,12 +313,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_performance_that_is_not_installed_is_named() {
+    fn a_performance_and_an_ensemble_that_are_not_installed_are_named() {
         let scene = quiet();
         let parameters = Parameters::default();
-        let fields = crate::saved::Saved::new("lost-players".into(), "solo".into(), [1000, 640]).to_fields();
+        let fields = crate::saved::Saved::new("lost-players".into(), "lost-nonet".into(), [1000, 640]).to_fields();
         nice_plug::prelude::Params::deserialize_fields(&parameters, &fields);
         let harness = harness(&parameters, &scene);
-        assert!(harness.query_by_label_contains("lost-players").is_some());
+        for lost in ["lost-players", "lost-nonet"] {
+            let sentence = format!("\u{201c}{lost}\u{201d} is not installed");
+            assert!(harness.query_by_label_contains(&sentence).is_some(), "{lost}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The audio thread's side: events in, per-part audio and separated notes out.
 
 use super::MAX_PARTS;
-use super::clock::{Mode, StreamClock, StreamTime, gather_samples, host_rate, latency_samples, segments_known};
+use super::cells::{StreamClock, StreamTime};
+use super::clock::{Mode, gather_samples, host_rate, latency_samples, segments_known};
 use super::composed::Intake;
 use super::composer_worker::compose_samples;
 use super::engine::{LoadState, Shared};
@@ -25,6 +26,8 @@ const BLOCK_EVENTS: usize = 4096;
 const BLOCK_MIDI: usize = 4096;
 /// How far into its sound a held key goes on when the mode changes, in seconds: past its attack.
 const PAST_ATTACK: f64 = 0.3;
+/// Seconds after a note's sound has begun in which its room may still be heard.
+const ECHO: f64 = 4.0;
 /// How long offline blocks of a stream wait in vain, loading included, before they wait no more: a host must end.
 const OFFLINE_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -135,8 +138,8 @@ pub struct AudioSide {
     time: StreamTime,
     /// How long an offline block may wait; nothing once one has waited in vain.
     patience: Duration,
-    /// Stream time of the last event, for offline blocks that wait for its decision.
-    last_event: u64,
+    /// Stream time of the last event, if there was one.
+    last_event: Option<u64>,
     song: Song,
     pace: Pace,
     intake: Intake,
@@ -196,7 +199,7 @@ impl AudioSide {
             latency: 0,
             time: StreamTime::default(),
             patience: OFFLINE_PATIENCE,
-            last_event: 0,
+            last_event: None,
             song: Song { beat: 0.0, tempo_bpm: 120.0, told: None, said: None },
             pace: Pace::new(),
             intake,
@@ -245,7 +248,7 @@ impl AudioSide {
         self.layers.begin(self.rate);
         self.intake.begin();
         (self.jumps, self.song.said) = (0, None);
-        self.last_event = 0;
+        self.last_event = None;
         self.pace = Pace::new();
         self.shared.hurried.store(false, Ordering::Release);
         self.end_sounding = true;
@@ -285,6 +288,10 @@ impl AudioSide {
     pub fn process(&mut self, frames: usize) -> usize {
         if self.shared.mode.load(Ordering::Acquire) != self.mode.bits() {
             self.change_mode();
+        } else if self.song_starts() && self.is_silent() {
+            // Hosts like Ardour neither reset nor reactivate before an export. Segments, and with them all noise, are
+            // counted from the song's start: what an export sounds like does not depend on how long the instrument was open.
+            self.begin();
         }
         let frames = frames.min(self.parts[0][0].len());
         self.frames = frames;
@@ -336,6 +343,20 @@ impl AudioSide {
         self.song.beat += frames as f64 / f64::from(self.rate) * self.song.tempo_bpm / 60.0;
         self.show(block_end);
         frames
+    }
+
+    /// Whether the host's song stood still so far and moves in the next block.
+    fn song_starts(&self) -> bool {
+        let moved = self.song.said.is_some_and(|(_, said)| said.playing);
+        !moved && self.time.samples > 0 && self.song.told.is_some_and(|told| told.playing)
+    }
+
+    /// Whether nothing is held, nothing sounds, and nothing that was played has yet to sound.
+    fn is_silent(&self) -> bool {
+        let echo = self.latency + (ECHO * f64::from(self.rate)) as u64;
+        let rings = self.last_event.is_some_and(|last| self.time.samples < last + echo);
+        let holds = self.held.pedal() || self.held.keys().next().is_some();
+        !rings && !holds && !self.shared.composing.load(Ordering::Relaxed)
     }
 
     /// Leaves the stream for one of another mode: what sounds is faded out, and what is held goes on in the new stream, in
@@ -479,7 +500,7 @@ impl AudioSide {
         for i in first..end {
             let offset = self.events[i].offset;
             let sample = block_start + u64::from(offset);
-            self.last_event = sample;
+            self.last_event = Some(sample);
             let what = match (self.events[i].kind, self.events[i].part) {
                 (EventKind::NoteOn { key, velocity }, Some(part)) => PlayedKind::Composed { part, key, velocity },
                 (EventKind::NoteOff { key }, Some(part)) => PlayedKind::Composed { part, key, velocity: 0 },
@@ -536,7 +557,9 @@ impl AudioSide {
             Mode::Live => {
                 let grid = grid_samples(self.rate);
                 let sends = block_end / grid > block_start / grid;
-                if sends { block_end } else { block_end.min(self.last_event + gather_samples(self.rate)) }
+                // A note is decided once its chord is gathered.
+                let last = self.last_event.unwrap_or(0) + gather_samples(self.rate);
+                if sends { block_end } else { block_end.min(last) }
             }
         };
         self.wait_until(|this| {
@@ -551,7 +574,7 @@ impl AudioSide {
                 }
                 (LoadState::Ready, Mode::Live) => {
                     this.layers.receive(this.time.epoch, &this.shared.telemetry);
-                    decided && this.shared.table_complete() && this.shared.changes_answered()
+                    decided && this.shared.table_complete() && this.shared.changes.all()
                 }
             }
         });

@@ -1,6 +1,4 @@
-//! Stream time: modes, the one latency figure, and the clock that the audio thread shows to the workers.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! Stream time: modes, and the one latency figure.
 
 /// How the engine runs. The latency that the host is told changes only with this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -81,35 +79,6 @@ pub(super) fn host_rate(sample_rate: f64) -> u32 {
     }
 }
 
-/// A point in stream time: which stream (counted up by every reset), and how many host samples into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct StreamTime {
-    pub epoch: u32,
-    pub samples: u64,
-}
-
-/// The audio thread's clock as the workers see it: one word, so that epoch and position are read together.
-///
-/// 20 bits of epoch and 44 of samples: three years at 192 kHz.
-#[derive(Debug, Default)]
-pub(super) struct StreamClock(AtomicU64);
-
-impl StreamClock {
-    const SAMPLE_BITS: u32 = 44;
-    /// Epochs wrap here.
-    pub const EPOCHS: u32 = 1 << (64 - Self::SAMPLE_BITS);
-
-    pub fn set(&self, time: StreamTime) {
-        let samples = time.samples & ((1 << Self::SAMPLE_BITS) - 1);
-        self.0.store(u64::from(time.epoch) << Self::SAMPLE_BITS | samples, Ordering::Release);
-    }
-
-    pub fn get(&self) -> StreamTime {
-        let bits = self.0.load(Ordering::Acquire);
-        StreamTime { epoch: (bits >> Self::SAMPLE_BITS) as u32, samples: bits & ((1 << Self::SAMPLE_BITS) - 1) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,19 +106,6 @@ mod tests {
     fn a_nonsense_rate_counts_as_48_khz() {
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(latency_samples(Mode::Sync, rate), 77_280);
-        }
-    }
-
-    #[test]
-    fn the_clock_keeps_epoch_and_position_together() {
-        let clock = StreamClock::default();
-        for time in [
-            StreamTime { epoch: 0, samples: 0 },
-            StreamTime { epoch: 7, samples: 123_456_789_012 },
-            StreamTime { epoch: StreamClock::EPOCHS - 1, samples: (1 << 44) - 1 },
-        ] {
-            clock.set(time);
-            assert_eq!(clock.get(), time);
         }
     }
 }

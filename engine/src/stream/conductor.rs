@@ -5,7 +5,8 @@
 
 use super::MAX_PARTS;
 use super::audio::Transport;
-use super::clock::{self, FRAME, HOP_FRAMES, MODEL_RATE, Mode, OVERLAP_FRAMES, StreamClock, StreamTime};
+use super::cells::{StreamClock, StreamTime};
+use super::clock::{self, FRAME, HOP_FRAMES, MODEL_RATE, Mode, OVERLAP_FRAMES};
 use super::composer_worker::Told;
 use super::engine::{LoadState, Shared, Worker};
 use super::live::{LiveChange, grid_samples};
@@ -499,7 +500,7 @@ impl Conductor {
             enter,
         };
         drop(settings);
-        self.shared.changes_sent.fetch_add(1, Ordering::AcqRel);
+        self.shared.changes.ask();
         // Without a synth worker the engine is ending.
         let _ = self.links.jobs.send(Job::Change(change));
     }

@@ -1,7 +1,8 @@
 //! Starting the engine, and what its threads share.
 
 use super::audio::{AudioLinks, AudioSide};
-use super::clock::{Mode, StreamClock};
+use super::cells::{Answers, StreamClock};
+use super::clock::Mode;
 use super::composed::Intake;
 use super::composer_worker::{ComposerLinks, ComposerWorker};
 use super::conductor::{Conductor, ConductorLinks};
@@ -99,9 +100,8 @@ pub(super) struct Shared {
     pub max_block: AtomicU64,
     /// How often the host has activated the instrument; models load at the first, and again after a failure.
     pub activations: AtomicU64,
-    /// Live: changes that the conductor has sent, and that the synth worker has answered. Offline blocks wait for it.
-    pub changes_sent: AtomicU64,
-    pub changes_answered: AtomicU64,
+    /// Live: changes that the conductor has sent to the synth worker. Offline blocks wait for its answers.
+    pub changes: Answers,
     pub stop: AtomicBool,
     load_state: AtomicU8,
     /// What the models gave, once they are loaded.
@@ -131,8 +131,7 @@ impl Shared {
             composing: AtomicBool::new(false),
             max_block: AtomicU64::new(0),
             activations: AtomicU64::new(0),
-            changes_sent: AtomicU64::new(0),
-            changes_answered: AtomicU64::new(0),
+            changes: Answers::default(),
             stop: AtomicBool::new(false),
             load_state: AtomicU8::new(LoadState::Waiting as u8),
             loaded: Mutex::new(None),
@@ -158,12 +157,6 @@ impl Shared {
     pub fn table_complete(&self) -> bool {
         let generation = self.settings_generation.load(Ordering::Acquire);
         self.table_complete_for.load(Ordering::Acquire) == generation
-    }
-
-    /// Whether the synth worker has answered every change of Live.
-    pub fn changes_answered(&self) -> bool {
-        let sent = self.changes_sent.load(Ordering::Acquire);
-        self.changes_answered.load(Ordering::Acquire) >= sent
     }
 
     /// Whether nobody listens while blocks are rendered.

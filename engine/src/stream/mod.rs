@@ -15,6 +15,7 @@
 //! fades each note into a short passage that knows its context, as soon as that is rendered. Sync plays segments alone.
 
 mod audio;
+mod cells;
 mod clock;
 mod composed;
 mod composer_worker;
@@ -38,6 +39,11 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod window;
+
+/// What `cells` is made of; its test under loom has loom's here.
+mod atomic {
+    pub use std::sync::atomic::{AtomicU64, Ordering};
+}
 
 pub use audio::{AudioSide, Event, EventKind, MidiOut, Transport};
 pub use clock::{Mode, latency_samples};

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 const WINDOW_SECONDS: f64 = 0.5;
 /// A window that takes the host less than this share of its own length is not being listened to.
 const HURRY: f64 = 0.25;
+/// A bounce is over when a window takes at least this share: a host that bounces on a busy machine may dawdle, and one that
+/// plays cannot be early by so much for so long.
+const PLAYS: f64 = 0.75;
 
 /// Measures the host's own time between blocks, without what our waiting adds to it.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +42,8 @@ impl Pace {
         let played = self.samples as f64 / f64::from(rate);
         if played >= WINDOW_SECONDS {
             let took = now.saturating_duration_since(self.begun).saturating_sub(self.waited).as_secs_f64();
-            *self = Self { begun: now, waited: Duration::ZERO, samples: 0, bouncing: took < HURRY * played };
+            let bouncing = took < if self.bouncing { PLAYS } else { HURRY } * played;
+            *self = Self { begun: now, waited: Duration::ZERO, samples: 0, bouncing };
         }
         self.samples += frames as u64;
         self.bouncing
@@ -74,6 +78,19 @@ mod tests {
     #[test]
     fn a_bounce_that_waits_for_us_is_still_a_bounce() {
         assert!(bounces(0.0001, 0.02));
+    }
+
+    #[test]
+    fn a_bounce_that_dawdles_is_still_a_bounce() {
+        let mut pace = Pace::new();
+        let mut now = pace.begun;
+        for _ in 0..100 {
+            pace.block_at(now, 512, 48_000);
+        }
+        for _ in 0..400 {
+            now += Duration::from_secs_f64(0.6 * 512.0 / 48_000.0);
+            assert!(pace.block_at(now, 512, 48_000));
+        }
     }
 
     #[test]

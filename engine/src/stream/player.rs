@@ -1,7 +1,8 @@
 //! Plays finished segments at their place in time, on the audio thread.
 //!
 //! Promises that a sample sounds at its own stream time or not at all: what comes late is dropped. Where audio runs
-//! out it is faded within 5 ms before the gap, and faded in again where it resumes; a gap counts once.
+//! out it is faded within 5 ms before the gap, and faded in again where it resumes; a gap counts once. A stream begins
+//! within a millisecond and not in the middle of a wave.
 
 use super::MAX_PARTS;
 use super::message::Packet;
@@ -23,6 +24,8 @@ pub(super) struct StreamPlayer {
     /// Change of `gain` per sample: 5 ms from 0 to 1.
     step: f32,
     in_gap: bool,
+    /// Samples of the stream's rise: 1 ms. What precedes a note's attack in the models' audio may lie at the very beginning.
+    rise: u64,
 }
 
 impl StreamPlayer {
@@ -34,6 +37,7 @@ impl StreamPlayer {
             gain: 1.0,
             step: 1.0 / 240.0,
             in_gap: false,
+            rise: 48,
         }
     }
 
@@ -45,6 +49,7 @@ impl StreamPlayer {
         self.gain = 1.0;
         self.step = 200.0 / rate as f32;
         self.in_gap = false;
+        self.rise = u64::from(rate) / 1_000;
     }
 
     fn give_back(&mut self, packet: Box<Packet>) {
@@ -127,6 +132,10 @@ impl StreamPlayer {
                     target.copy_from_slice(&source[from..from + count]);
                     if !steady {
                         fade_run(target, begin, step, end - now, hold);
+                    }
+                    if now < self.rise {
+                        let risen = (now..self.rise).map(|at| at as f32 / self.rise as f32);
+                        target.iter_mut().zip(risen).for_each(|(sample, gain)| *sample *= gain);
                     }
                 }
             }
@@ -217,12 +226,33 @@ mod tests {
                 gaps += player.render(heard.len() as u64, 0, frames, false, &mut parts);
                 heard.extend_from_slice(&parts[0][0]);
             }
-            let jump = heard.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+            // From the end of the stream's own rise on.
+            let jump = heard[48..].windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
             assert!(jump <= 1.0 / 240.0 + 1e-5, "block {block}: a step of {jump}");
             assert_eq!(gaps, 1, "block {block}");
             assert_eq!(heard[700], 1.0);
             assert_eq!(heard[1_200], 0.0);
             assert_eq!(heard[2_000], 1.0);
+        }
+    }
+
+    #[test]
+    fn a_stream_begins_without_a_step_whatever_the_block() {
+        for block in [1, 7, 64, 1_000] {
+            let (mut player, mut to, _back) = player();
+            player.begin(48_000);
+            to.try_push(ones(1, 0, 1_000)).ok();
+            player.receive(1, 0);
+            let mut heard = vec![0.0];
+            while heard.len() <= 1_000 {
+                let frames = block.min(1_001 - heard.len());
+                let mut parts = buffers(frames);
+                player.render(heard.len() as u64 - 1, 0, frames, true, &mut parts);
+                heard.extend_from_slice(&parts[0][0]);
+            }
+            let jump = heard.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+            assert!(jump <= 1.0 / 48.0 + 1e-5, "block {block}: a step of {jump}");
+            assert_eq!(heard[49..], [1.0; 952]);
         }
     }
 

@@ -31,15 +31,27 @@ struct Behaviour {
 
 struct Impulses(Arc<Behaviour>);
 
+impl Impulses {
+    /// Panics or fails, if the test asks for it.
+    fn go_wrong(&self) -> Result<(), String> {
+        if self.0.panics.load(Ordering::Relaxed) > 0 {
+            self.0.panics.fetch_sub(1, Ordering::Relaxed);
+            panic!("as the test asked");
+        }
+        if self.0.errors.load(Ordering::Relaxed) > 0 {
+            self.0.errors.fetch_sub(1, Ordering::Relaxed);
+            return Err("The prior model failed, as the test asked.".into());
+        }
+        Ok(())
+    }
+}
+
 impl Renderer for Impulses {
     fn begin(&mut self) {}
 
     fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<SegmentCost, String> {
         std::thread::sleep(Duration::from_millis(self.0.takes_ms.load(Ordering::Relaxed).into()));
-        if self.0.panics.load(Ordering::Relaxed) > 0 {
-            self.0.panics.fetch_sub(1, Ordering::Relaxed);
-            panic!("as the test asked");
-        }
+        self.go_wrong()?;
         out.clear();
         for (_, notes) in &job.parts {
             let mut wave = vec![0.0; SEGMENT_SAMPLES];
@@ -63,14 +75,7 @@ impl Renderer for Impulses {
         more: &mut dyn FnMut(usize) -> bool,
     ) -> Result<SegmentCost, String> {
         std::thread::sleep(Duration::from_millis(self.0.takes_ms.load(Ordering::Relaxed).into()));
-        if self.0.panics.load(Ordering::Relaxed) > 0 {
-            self.0.panics.fetch_sub(1, Ordering::Relaxed);
-            panic!("as the test asked");
-        }
-        if self.0.errors.load(Ordering::Relaxed) > 0 {
-            self.0.errors.fetch_sub(1, Ordering::Relaxed);
-            return Err("The prior model failed, as the test asked.".into());
-        }
+        self.go_wrong()?;
         let begin = (request.first - request.lead_in as i64) * 480;
         let level = f32::from_bits(self.0.passage_level.load(Ordering::Relaxed)) + 1.0;
         out.clear();
@@ -365,6 +370,36 @@ fn a_reset_ends_the_separated_notes_and_begins_the_same_stream_again() {
     let ended: Vec<_> = second.midi.iter().filter(|m| m.0 == 0).map(|m| (m.2, m.3)).collect();
     assert_eq!(ended.len(), 2);
     assert!(ended.contains(&(60, 0)) && ended.contains(&(64, 0)));
+}
+
+#[test]
+fn a_song_that_starts_in_silence_begins_a_stream_of_its_own() {
+    let rolling = |beat| Transport { beat, playing: true, ..Transport::default() };
+    let bounce = |idle: u64| {
+        let mut engine = sync_engine(Arc::default(), true);
+        engine.audio.configure(44_100.0, 512);
+        engine.audio.transport(Transport::default());
+        play(&mut engine.audio, &[], idle, 512, Duration::ZERO);
+        engine.audio.transport(rolling(0.0));
+        let heard =
+            play(&mut engine.audio, &[(1_000, on(0, 60).kind), (30_000, off(0, 60).kind)], 90_000, 512, Duration::ZERO);
+        assert_eq!(engine.telemetry.stream_seconds(), 90_000.0 / 44_100.0, "seconds since the song started");
+        heard
+    };
+    let first = bounce(0);
+    assert!(first.mix().iter().any(|x| x.abs() > 0.1));
+    assert_eq!(first, bounce(12_345));
+
+    // What was played before it is heard all the same.
+    let mut engine = sync_engine(Arc::default(), true);
+    engine.audio.configure(48_000.0, 512);
+    engine.audio.transport(Transport::default());
+    let notes = [(100, on(0, 60).kind), (200, off(0, 60).kind)];
+    let before = play(&mut engine.audio, &notes, 40_000, 512, Duration::ZERO);
+    engine.audio.transport(rolling(0.0));
+    let after = play(&mut engine.audio, &[], 40_000, 512, Duration::ZERO);
+    assert!(before.mix().iter().all(|x| *x == 0.0));
+    assert!(after.mix()[37_380].abs() > 0.1, "a note was lost when the song started");
 }
 
 #[test]

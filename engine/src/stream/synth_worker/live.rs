@@ -19,7 +19,7 @@ impl SynthWorker {
                 self.answering = true;
                 self.take_change(change);
                 self.answering = false;
-                self.shared.changes_answered.fetch_add(1, Ordering::AcqRel);
+                self.shared.changes.answer();
             }
         }
     }

@@ -347,7 +347,7 @@ impl Worker for SynthWorker {
         self.desk.clear();
         self.passages.clear();
         if std::mem::take(&mut self.answering) {
-            self.shared.changes_answered.fetch_add(1, Ordering::AcqRel);
+            self.shared.changes.answer();
         }
         if let Some(job) = self.under_way.take() {
             self.audio.clear();

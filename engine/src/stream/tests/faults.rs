@@ -46,3 +46,35 @@ fn a_host_that_is_suspended_goes_on_where_it_was() {
     assert!(live::largest_bend(&heard) < live::bend(220.0, 1.5), "a click: {}", live::largest_bend(&heard));
     assert_eq!(engine.telemetry.status().kind, StatusKind::Ready);
 }
+
+#[test]
+fn a_session_that_fails_in_sync_is_said_and_costs_its_own_segment_alone() {
+    let behaviour = Arc::new(Behaviour::default());
+    let mut engine = sync_engine(Arc::clone(&behaviour), true);
+    engine.audio.configure(48_000.0, 1_024);
+    behaviour.errors.store(1, Ordering::Relaxed);
+    // One note in each segment of 0.64 s.
+    let events: Vec<_> = (0..5u64).map(|i| (i * 30_720 + 9_600, on(0, 40 + i as u8).kind)).collect();
+    let heard = play(&mut engine.audio, &events, 5 * 30_720 + 77_280, 1_024, Duration::ZERO);
+    assert_eq!(heard.mix().iter().filter(|x| x.abs() > 0.5).count(), 4);
+    let status = engine.telemetry.status();
+    assert_eq!(status.kind, StatusKind::Warning);
+    assert!(status.sentence.contains("prior model failed"), "{}", status.sentence);
+}
+
+/// A provider that went away (a graphics card under another program) fails at every run from then on.
+#[test]
+fn a_provider_that_is_lost_for_good_is_said_and_the_instant_voice_carries_on() {
+    let behaviour = Arc::new(Behaviour::default());
+    let mut engine = live::live_engine(&behaviour, "solo");
+    let note = |key| EventKind::NoteOn { key, velocity: 96 };
+    play(&mut engine.audio, &[(0, note(57))], 24_000, 256, live::REAL_TIME);
+    behaviour.errors.store(u32::MAX, Ordering::Relaxed);
+    let heard = play(&mut engine.audio, &[(0, note(60)), (30_000, note(64))], 72_000, 256, live::REAL_TIME).mix();
+    assert!(heard.chunks(480).all(|chunk| live::rms(chunk) > 0.02), "a gap");
+    assert!(engine.telemetry.status().sentence.contains("prior model failed"), "{:?}", engine.telemetry.status());
+    // In Sync there is nothing else to hear; it is silent, and says so still.
+    engine.control.set_mode(Mode::Sync);
+    play(&mut engine.audio, &[(0, note(62))], 96_000, 512, Duration::from_millis(3));
+    assert_eq!(engine.telemetry.status().kind, StatusKind::Warning, "{:?}", engine.telemetry.status());
+}

@@ -401,6 +401,23 @@ mod tests {
     }
 
     #[test]
+    fn after_a_panic_of_ours_it_says_what_to_do_and_that_helps() {
+        let mut instance = ClapStereo::default();
+        instance.shared.fail();
+        let (kind, sentence) = instance.shared.sentence(&instance.parameters);
+        assert_eq!(kind, ripieno_engine::stream::StatusKind::Failed);
+        assert!(sentence.contains("switch the instrument off and on again"), "{sentence}");
+        instance.prepare(&BufferConfig {
+            sample_rate: 48_000.0,
+            min_buffer_size: None,
+            max_buffer_size: 512,
+            process_mode: ProcessMode::Realtime,
+        });
+        assert!(!instance.shared.failed());
+        assert!(!instance.shared.sentence(&instance.parameters).1.contains("off and on again"));
+    }
+
+    #[test]
     fn what_a_model_gone_astray_says_can_be_listened_to() {
         let heard = [f32::NAN, f32::INFINITY, -1e30, 0.5].map(audible);
         assert_eq!(heard, [0.0, CEILING, -CEILING, 0.5]);

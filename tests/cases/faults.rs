@@ -1,6 +1,23 @@
 //! What can be missing or broken: each time a sentence that a musician understands, and nothing crashes.
 //!
-//! Needs the `ripieno` command and the bundle, and is run by `cargo xtask test`.
+//! Needs the `ripieno` command and the bundle, and is run by `cargo xtask test`. Faults that a whole host cannot cause are
+//! tested where they happen; this is all of them:
+//!
+//! | fault | sentence | test |
+//! |---|---|---|
+//! | no ONNX Runtime, or not ours | names it, and what to do | here; `stream::tests::without_a_runtime_..` |
+//! | a model missing or damaged | names the file | here; `stream::tests::that_an_ensembles_model_is_missing_..` |
+//! | models removed or damaged while loaded | none, it plays on; the next start names the file | `engine/tests/faults.rs` |
+//! | a performance or an ensemble that is not installed | names it, and keeps it | here; `plugin`: `saved::tests`, `editor::view::tests` |
+//! | a worker that panics | "stopped unexpectedly and was started again" | `stream::tests::a_worker_that_panics_..`, in Live and Sync |
+//! | a run of a network fails, once or from now on (a provider that went away) | what ONNX Runtime says | `stream::tests::faults` |
+//! | a machine that is too slow, segments that are lost | none; counted and shown | `stream::tests::faults`, `truth.rs` |
+//! | a panic in `process()` | "switch the instrument off and on again", and that helps | `plugin`: `instrument::tests` |
+//! | a disk that is full, or a folder that is closed | "cannot be kept .. plays on .. free some space" | `stream::instant::cache::tests` |
+//! | a state of random bytes, of another plug-in, or of a newer version | says so | `plugin`: `saved::tests`, `in_process.rs`, `storm.rs` |
+//! | two builds of the plug-in in one process | none; each plays as alone | here |
+//! | 32 instances | none; at most 60 MB each | `engine/tests/faults.rs` |
+//! | a host that sleeps, resets, or moves its song | none | `transport.rs`, `stream::tests::faults` |
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,9 +25,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ripieno_tests::clap_host::Library;
-use ripieno_tests::performer::{Pace, play};
-use ripieno_tests::{files, pieces};
+use ripieno_tests::clap_host::{Input, Instance, Library};
+use ripieno_tests::performer::{Pace, Task, events, play};
+use ripieno_tests::{alone, files, pieces};
 
 /// `ripieno render` of a MIDI file.
 fn render(midi: &Path, out: &Path) -> Command {
@@ -128,14 +145,7 @@ fn the_plugin_goes_on_in_silence() {
 /// What the plug-in's status line says at the end of a process of its own with this variable set.
 fn status_with(folder: &Path, variable: &str, value: &Path) -> String {
     let file = folder.join("telemetry.json");
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_plugin_goes_on_in_silence", "--ignored", "--nocapture"])
-        .env("RIPIENO_TELEMETRY", &file)
-        .env(variable, value)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
+    alone::run("the_plugin_goes_on_in_silence", &[("RIPIENO_TELEMETRY", file.as_path()), (variable, value)]).unwrap();
     let figures: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     figures["status"].as_str().unwrap().to_owned()
 }
@@ -180,4 +190,58 @@ fn the_plugin_keeps_a_performance_that_is_missing() {
     assert!(finite);
     let kept = String::from_utf8_lossy(&again.save().unwrap()).contains("cave-bear!");
     assert!(kept, "the performance's name is lost from the state");
+}
+
+/// Sets the task's parameters and makes the instance ready to bounce.
+fn ready_to_bounce(library: &Library, task: &Task) -> Instance {
+    let mut instance = library.instantiate(&task.class).unwrap();
+    for (name, value) in &task.parameters {
+        instance.set(name, value).unwrap();
+    }
+    instance.set_offline(true).unwrap();
+    instance.activate(f64::from(task.sample_rate), task.block).unwrap();
+    instance
+}
+
+/// The left of the mixes of instances that a host plays in turn, block by block.
+fn bounce_together(instances: &mut [Instance], task: &Task) -> Vec<Vec<f32>> {
+    let mut heard = vec![Vec::new(); instances.len()];
+    let events = events(&task.notes, f64::from(task.sample_rate));
+    let block = u64::from(task.block);
+    for start in (0..(task.seconds * f64::from(task.sample_rate)) as u64).step_by(task.block as usize) {
+        let due = events.iter().filter(|(at, _)| (start..start + block).contains(at));
+        let inputs: Vec<Input> = due.map(|(at, event)| Input { offset: (at - start) as u32, ..*event }).collect();
+        for (instance, heard) in instances.iter_mut().zip(&mut heard) {
+            let audio = instance.process(task.block as usize, &inputs).unwrap();
+            heard.extend_from_slice(&audio[0][0][..task.block as usize]);
+        }
+    }
+    heard
+}
+
+/// The bundle's library, and the one that is linked into this program: other code, other globals, another copy of ONNX
+/// Runtime, the same process.
+#[test]
+#[ignore = "needs the bundle: cargo xtask test"]
+fn two_builds_in_one_process_play_side_by_side_as_alone_and_read_each_others_states() {
+    let bundled = Library::open(&files::bundled("Ripieno.clap").unwrap()).unwrap();
+    // SAFETY: the framework's macro exports a whole entry.
+    let linked = unsafe { Library::from_entry(&ripieno::clap_entry) }.unwrap();
+    let mut task = pieces::strokes(48_000);
+    task.notes.truncate(2);
+    task.seconds = 3.5;
+    task.parameters.push(("Quality".to_owned(), "1".to_owned()));
+    let alone = [&bundled, &linked]
+        .map(|library| bounce_together(std::slice::from_mut(&mut ready_to_bounce(library, &task)), &task).remove(0));
+    let mut both = [&bundled, &linked].map(|library| ready_to_bounce(library, &task));
+    let together = bounce_together(&mut both, &task);
+    for (alone, together) in alone.iter().zip(&together) {
+        assert!(alone.iter().any(|sample| sample.abs() > 0.01), "nothing sounds");
+        assert!(alone == together, "it sounds otherwise beside the other");
+    }
+    let [mut one, mut other] = both;
+    let state = one.save().unwrap();
+    other.set("Performance", pieces::PERFORMANCE).unwrap();
+    other.load(&state).unwrap();
+    assert_eq!(other.save().unwrap(), state);
 }

@@ -1,17 +1,19 @@
-//! What the plug-in says of itself is so, to the sample and to the byte, in four hosts.
+//! What the plug-in says of itself is so, to the sample and to the byte, in five hosts.
 //!
 //! A latency is measured against the same notes as `ripieno render` makes them, which starts at the first sample of the
-//! piece: the lag of their largest cross-correlation. Needs the bundle and the `ripieno` command, and is run by
-//! `cargo xtask test`.
+//! piece: the lag of their largest cross-correlation. In Ardour, whose song rolls before its first bar while it makes up for
+//! latencies, it is measured by the notes that leave the plug-in when their sound does. A slow machine and lost segments are asked for by `RIPIENO_FAULTS`,
+//! in a process of its own. Needs the bundle and the `ripieno` command, and is run by `cargo xtask test`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::path::Path;
 use std::process::Command;
 
 use ripieno_engine::score::{Score, TickNote, Track, midi};
 use ripieno_tests::clap_host::Library;
-use ripieno_tests::performer::{Pace, Stereo, Take, Task, perform};
-use ripieno_tests::{files, listen, pieces, recorder};
+use ripieno_tests::performer::{Note, Pace, Stereo, Take, Task, perform, play};
+use ripieno_tests::{alone, files, listen, pieces, recorder};
 
 const RATES: [u32; 3] = [44_100, 48_000, 96_000];
 
@@ -22,7 +24,7 @@ fn rendered(task: &Task) -> Stereo {
     let score = Score::default();
     // A score's tempo is 120 unless it says another.
     let ticks = |seconds: f64| (seconds * 2.0 * f64::from(score.resolution)).round() as u64;
-    let note = |note: &ripieno_tests::performer::Note| TickNote {
+    let note = |note: &Note| TickNote {
         onset: ticks(note.onset),
         pitch: note.key,
         duration: ticks(note.end - note.onset),
@@ -87,6 +89,102 @@ fn a_bounce_in_clack_is_the_same_bytes_whatever_the_block() {
     }
 }
 
+/// A folder of the next two tests, in the process that another starts.
+const FOLDER: &str = "RIPIENO_TEST_FOLDER";
+
+/// Two strokes, and few enough steps that a machine 20 times slower is not waited for long.
+fn two_strokes() -> Task {
+    let mut task = pieces::strokes(48_000);
+    task.notes.truncate(2);
+    task.seconds = 3.5;
+    task.parameters.push(("Quality".to_owned(), "1".to_owned()));
+    task
+}
+
+/// The engine's figures as it left them at its end.
+fn figures(folder: &Path) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(folder.join("telemetry.json")).unwrap()).unwrap()
+}
+
+/// Runs a test of this program with a folder and with faults; returns what it heard and the engine's figures.
+fn with_faults(name: &str, folder: &str, faults: &str) -> (Stereo, serde_json::Value) {
+    let folder = files::fresh_folder(folder).unwrap();
+    let (telemetry, faults) = (folder.join("telemetry.json"), Path::new(faults));
+    let variables = [(FOLDER, folder.as_path()), ("RIPIENO_TELEMETRY", &telemetry), ("RIPIENO_FAULTS", faults)];
+    alone::run(name, &variables).unwrap();
+    (files::read_wav(&folder.join("take.wav")).unwrap().1, figures(&folder))
+}
+
+#[test]
+#[ignore = "started by other tests"]
+fn bounces() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let take = clack(&two_strokes(), Pace::Bounce);
+    files::write_wav(&Path::new(&folder).join("take.wav"), take.sample_rate, &take.buses[0]).unwrap();
+}
+
+#[test]
+#[ignore = "needs the bundle: cargo xtask test"]
+fn a_bounce_waits_for_a_machine_20_times_slower_and_loses_nothing() {
+    let (quick, _) = with_faults("bounces", "clack-quick", "");
+    // Segments are lost in real time alone.
+    let (slow, figures) = with_faults("bounces", "clack-slow", "slowness=20,lose_every=2");
+    assert!(listen::peak(&quick) > 0.01, "nothing sounds");
+    assert!(quick == slow, "the slow machine's bytes are others");
+    let counted = ["underruns", "short_segments", "lost_events"].map(|name| figures[name].as_u64());
+    assert_eq!(counted, [Some(0); 3], "{figures}");
+}
+
+#[test]
+#[ignore = "needs the bundle: cargo xtask test"]
+fn a_bounce_in_minihost_waits_for_a_machine_20_times_slower_and_loses_nothing() {
+    let task = two_strokes();
+    let quick = recorder::record("minihost", "quick", &task).unwrap();
+    let faults = [("RIPIENO_FAULTS", Path::new("slowness=20,lose_every=2"))];
+    let slow = recorder::record_with("minihost", "slow", &task, &faults).unwrap();
+    assert!(listen::peak(&quick.buses[0]) > 0.01, "nothing sounds");
+    assert_eq!(difference(&quick, &slow), None, "sample at which the slow machine's bounce differs");
+}
+
+/// A bounce lets the models load and does not lose segments; what follows in real time does.
+#[test]
+#[ignore = "started by other tests"]
+fn plays_an_organ_in_real_time() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let library = Library::open(&files::bundled("Ripieno.clap").unwrap()).unwrap();
+    let mut instance = library.instantiate("Ripieno").unwrap();
+    let mut task = two_strokes();
+    task.parameters[0].1 = "Organ in Maeshowe".to_owned();
+    task.seconds = 0.1;
+    perform(&mut instance, &task, Pace::Bounce).unwrap();
+    // Held until after what is recorded: every silence inside is a segment that was lost.
+    task.notes = vec![Note { onset: 0.0, end: 60.0, key: 60, velocity: 100 }];
+    task.seconds = 6.5;
+    let mut heard = Stereo::default();
+    instance.set_offline(false).unwrap();
+    instance.activate(48_000.0, 512).unwrap();
+    play(&mut instance, &task, Pace::RealTime, &mut |_, block, frames| {
+        heard.left.extend_from_slice(&block[0][0][..frames]);
+        heard.right.extend_from_slice(&block[0][1][..frames]);
+    })
+    .unwrap();
+    files::write_wav(&Path::new(&folder).join("take.wav"), 48_000, &heard).unwrap();
+}
+
+#[test]
+#[ignore = "needs the bundle: cargo xtask test"]
+fn the_dropout_meter_counts_exactly_the_segments_that_are_lost() {
+    for (faults, lost) in [("", 0), ("lose_every=3", 2)] {
+        let (heard, figures) = with_faults("plays_an_organ_in_real_time", &format!("dropouts-{lost}"), faults);
+        // Segments 2 and 5 of 0.64 s, one latency of 1.61 s later: the next, segment 8, would be heard from 6.7 s on.
+        assert_eq!(figures["underruns"].as_u64(), Some(lost), "{figures}");
+        let first = heard.left.iter().position(|&sample| sample != 0.0).expect("nothing sounds");
+        let silences = heard.left[first..].chunk_by(|a, b| (*a == 0.0) == (*b == 0.0));
+        let gaps = silences.filter(|run| run[0] == 0.0 && run.len() > 4_800).count();
+        assert_eq!(gaps as u64, lost, "gaps that are heard");
+    }
+}
+
 /// At each rate the latency, and at one of them a second take that is the same bytes.
 fn the_truth_in(host: &str) {
     let late = RATES.map(|rate| {
@@ -117,4 +215,16 @@ fn dawdreamer_tells_the_truth() {
 #[ignore = "needs the bundle: cargo xtask test"]
 fn pedalboard_tells_the_truth() {
     the_truth_in("pedalboard");
+}
+
+#[test]
+#[ignore = "needs the bundle: cargo xtask test"]
+fn the_latency_in_ardour_is_what_it_says() {
+    for rate in RATES {
+        let task = pieces::strokes(rate);
+        let take = recorder::record("ardour", &format!("truth-{rate}"), &task).unwrap();
+        let played = |note: &Note| (note.key, (note.onset * f64::from(rate)).round() as u64 + u64::from(take.latency));
+        let heard: Vec<(u8, u64)> = take.sent.iter().map(|note| (note.key, note.sample)).collect();
+        assert_eq!(heard, task.notes.iter().map(played).collect::<Vec<_>>(), "keys and samples at {rate} Hz");
+    }
 }

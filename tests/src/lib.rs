@@ -4,6 +4,7 @@
 //! how a sound is judged, once for all hosts and languages.
 
 pub mod allocations;
+pub mod alone;
 pub mod clap_host;
 pub mod clicks;
 pub mod files;

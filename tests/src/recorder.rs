@@ -1,6 +1,7 @@
 //! Lets a host that others wrote play a task, by its script in `hosts/`, and reads what it recorded.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +11,11 @@ use crate::performer::{Take, Task};
 
 /// Plays the task in a host, in a folder of its own below `target/tests` that `name` tells from others.
 pub fn record(host: &str, name: &str, task: &Task) -> Result<Take> {
+    record_with(host, name, task, &[])
+}
+
+/// The same in a host whose environment has these variables besides.
+pub fn record_with(host: &str, name: &str, task: &Task, variables: &[(&str, &Path)]) -> Result<Take> {
     let folder = files::fresh_folder(&format!("{host}-{name}"))?;
     fs::write(folder.join("task.json"), serde_json::to_string_pretty(task)?)?;
     let output = Command::new("timeout")
@@ -19,6 +25,7 @@ pub fn record(host: &str, name: &str, task: &Task) -> Result<Take> {
         .arg(files::root().join(format!("tests/hosts/play_{host}.py")))
         .arg(files::bundled("Ripieno.vst3")?)
         .arg(&folder)
+        .envs(variables.iter().copied())
         .output()
         .context("`timeout` is one of Debian's essential programs")?;
     ensure!(

@@ -8,6 +8,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Bytes that all threads hold now.
+static HELD: AtomicI64 = AtomicI64::new(0);
 
 thread_local! {
     /// Allocations and frees of this thread while it is watched. `const`: a first use must not allocate itself.
@@ -18,7 +22,9 @@ thread_local! {
 /// The system's allocator, which counts calls on the threads that are inside [`watch`].
 pub struct Counting;
 
-fn count() {
+/// Counts a call that changes what is held by so many bytes.
+fn count(bytes: i64) {
+    HELD.fetch_add(bytes, Ordering::Relaxed);
     // A thread that ends frees after its locals are gone; it is not watched then.
     let _ = WATCHED.try_with(|watched| {
         if watched.get() {
@@ -30,28 +36,33 @@ fn count() {
 // SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as i64);
         // SAFETY: the caller keeps `alloc`'s contract, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
+        count(-(layout.size() as i64));
         // SAFETY: as above; `pointer` came from `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as i64);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size as i64 - layout.size() as i64);
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }
+}
+
+/// Bytes that Rust code of this process holds now; 0 where [`Counting`] is not the global allocator.
+pub fn held() -> i64 {
+    HELD.load(Ordering::Relaxed)
 }
 
 /// What a watched call did on its thread.

@@ -1,7 +1,8 @@
 //! A CLAP host without a window or a sound card: what a DAW does with a plug-in, in the order a DAW does it.
 //!
-//! One thread plays both the main and the audio thread. Every refusal of the plug-in is an error with a sentence; the
-//! plug-in's requests to the host are counted in [`Requests`].
+//! One thread plays both the main and the audio thread, unless a test gives the audio a thread of its own
+//! ([`Instance::meanwhile`]). Every refusal of the plug-in is an error with a sentence; the plug-in's requests to the host
+//! are counted in [`Requests`].
 
 use std::ffi::{CStr, CString};
 use std::path::Path;
@@ -28,8 +29,8 @@ use clap_sys::ext::render::{CLAP_EXT_RENDER, CLAP_RENDER_OFFLINE, CLAP_RENDER_RE
 
 use crate::allocations::{Seen, watch};
 
-/// The tempo that the host's transport runs at, in beats per minute.
-pub const TEMPO: f64 = 120.0;
+/// The tempo of a host's song until a test says another, in beats per minute.
+const TEMPO: f64 = 120.0;
 
 /// What the plug-in asked of the host.
 #[derive(Debug, Default)]
@@ -191,18 +192,30 @@ pub struct Sent {
     pub on: bool,
 }
 
+/// Where the host's song is when the next block begins. While it plays it goes on by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Song {
+    /// Quarter notes from its beginning.
+    pub beat: f64,
+    /// Quarter notes per minute.
+    pub tempo: f64,
+    /// Whether it moves.
+    pub playing: bool,
+}
+
 /// One instance of the plug-in. Dropping it deactivates it first.
 pub struct Instance {
-    processor: Option<Active>,
+    processor: Option<AudioThread>,
     plugin: PluginInstance<Host>,
     requests: Arc<Requests>,
     /// Parameter changes that the next block carries.
     changes: Vec<(ClapId, f64)>,
 }
 
-/// What exists between `activate` and `deactivate`.
-struct Active {
-    processor: StartedPluginAudioProcessor<Host>,
+/// What exists between `activate` and `deactivate`, and belongs to the thread that processes.
+pub struct AudioThread {
+    /// Nothing only while it is stopped and started again.
+    processor: Option<StartedPluginAudioProcessor<Host>>,
     ports: AudioPorts,
     /// One block per port and channel.
     buffers: Vec<Vec<Vec<f32>>>,
@@ -211,9 +224,12 @@ struct Active {
     sample_rate: f64,
     /// Samples since activation.
     now: u64,
+    song: Song,
     sent: Vec<Sent>,
     seen: Seen,
     slowest: Duration,
+    /// Called right before and right after the plug-in's `process`, on its thread.
+    marks: [fn(); 2],
 }
 
 impl Instance {
@@ -340,8 +356,8 @@ impl Instance {
             .map_err(|error| anyhow!("the plug-in cannot be activated: {error}"))?
             .start_processing()
             .map_err(|error| anyhow!("the plug-in does not start to process: {error}"))?;
-        self.processor = Some(Active {
-            processor,
+        self.processor = Some(AudioThread {
+            processor: Some(processor),
             // The true total: with less, clack moves its list under the plug-in.
             ports: AudioPorts::with_capacity(outputs.iter().sum(), outputs.len()),
             buffers: outputs.iter().map(|&channels| vec![vec![0.0; max_block as usize]; channels]).collect(),
@@ -349,9 +365,11 @@ impl Instance {
             outputs: EventBuffer::with_capacity(4096),
             sample_rate,
             now: 0,
+            song: Song { beat: 0.0, tempo: TEMPO, playing: true },
             sent: Vec::new(),
             seen: Seen::default(),
             slowest: Duration::ZERO,
+            marks: [|| (), || ()],
         });
         self.idle();
         Ok(())
@@ -359,8 +377,8 @@ impl Instance {
 
     /// The opposite of [`Self::activate`]; nothing happens when it is not active.
     pub fn deactivate(&mut self) {
-        if let Some(active) = self.processor.take() {
-            self.plugin.deactivate(active.processor.stop_processing());
+        if let Some(processor) = self.processor.take().and_then(|active| active.processor) {
+            self.plugin.deactivate(processor.stop_processing());
         }
         self.idle();
     }
@@ -372,53 +390,35 @@ impl Instance {
         }
     }
 
-    /// Processes one block of `frames` samples with the transport running, and returns it: `[port][channel][frame]`.
+    /// Processes one block of `frames` samples and returns it: `[port][channel][frame]`.
     pub fn process(&mut self, frames: usize, events: &[Input]) -> Result<&[Vec<Vec<f32>>]> {
         let changes = std::mem::take(&mut self.changes);
-        let active = self.processor.as_mut().context("the plug-in is not active")?;
-        active.inputs.clear();
-        active.outputs.clear();
-        for (id, value) in changes {
-            active.inputs.push(&ParamValueEvent::new(0, id, Pckn::match_all(), value));
-        }
-        for event in events {
-            let pckn = Pckn::new(0u16, 0u16, u16::from(event.key), Match::All);
-            let velocity = f64::from(event.velocity) / 127.0;
-            if event.velocity > 0 {
-                active.inputs.push(&NoteOnEvent::new(event.offset, pckn, velocity));
-            } else {
-                active.inputs.push(&NoteOffEvent::new(event.offset, pckn, 0.0));
-            }
-        }
-        let transport = transport(active.now as f64 / active.sample_rate);
-        let Active { processor, ports, buffers, inputs, outputs, now, seen, sent, slowest, .. } = active;
-        for channel in buffers.iter_mut().flatten() {
-            // What a plug-in leaves unwritten must be seen.
-            channel.fill(f32::NAN);
-        }
-        let mut audio = ports.with_output_buffers(buffers.iter_mut().map(|channels| AudioPortBuffer {
-            latency: 0,
-            channels: AudioPortBufferType::f32_output_only(channels.iter_mut().map(|channel| &mut channel[..frames])),
-        }));
-        let (inputs, mut output_events) = (inputs.as_input(), outputs.as_output());
-        let began = Instant::now();
-        let (status, block_seen) = watch(|| {
-            processor.process(
-                &InputAudioBuffers::empty(),
-                &mut audio,
-                &inputs,
-                &mut output_events,
-                Some(*now),
-                Some(&transport),
-            )
-        });
-        status.map_err(|error| anyhow!("the plug-in failed to process a block: {error}"))?;
-        *slowest = (*slowest).max(began.elapsed());
-        seen.allocations += block_seen.allocations;
-        seen.waits += block_seen.waits;
-        sent.extend(outputs.iter().filter_map(|event| note(event, *now)));
-        *now += frames as u64;
-        Ok(&active.buffers)
+        self.audio()?.process_with(frames, events, &changes)
+    }
+
+    /// The audio thread's side, to be used from this thread.
+    pub fn audio(&mut self) -> Result<&mut AudioThread> {
+        self.processor.as_mut().context("the plug-in is not active")
+    }
+
+    /// Lets a thread of its own process while this one does what a main thread may meanwhile: load and save states,
+    /// and read parameters and the latency.
+    pub fn meanwhile<T: Send>(
+        &mut self,
+        audio: impl FnOnce(&mut AudioThread) -> T + Send,
+        main: impl FnOnce(&mut Self),
+    ) -> Result<T> {
+        let mut active = self.processor.take().context("the plug-in is not active")?;
+        let (active, result) = std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                let result = audio(&mut active);
+                (active, result)
+            });
+            main(self);
+            thread.join().map_err(|_| anyhow!("the audio thread panicked"))
+        })?;
+        self.processor = Some(active);
+        Ok(result)
     }
 
     /// The note events that the plug-in sent since activation.
@@ -437,32 +437,120 @@ impl Instance {
     }
 }
 
+impl AudioThread {
+    /// Processes one block without changes of parameters: see [`Instance::process`].
+    pub fn process(&mut self, frames: usize, events: &[Input]) -> Result<&[Vec<Vec<f32>>]> {
+        self.process_with(frames, events, &[])
+    }
+
+    fn process_with(&mut self, frames: usize, events: &[Input], changes: &[(ClapId, f64)]) -> Result<&[Vec<Vec<f32>>]> {
+        self.inputs.clear();
+        self.outputs.clear();
+        for &(id, value) in changes {
+            self.inputs.push(&ParamValueEvent::new(0, id, Pckn::match_all(), value));
+        }
+        for event in events {
+            let pckn = Pckn::new(0u16, 0u16, u16::from(event.key), Match::All);
+            let velocity = f64::from(event.velocity) / 127.0;
+            if event.velocity > 0 {
+                self.inputs.push(&NoteOnEvent::new(event.offset, pckn, velocity));
+            } else {
+                self.inputs.push(&NoteOffEvent::new(event.offset, pckn, 0.0));
+            }
+        }
+        let transport = transport(self.song);
+        let [before, after] = self.marks;
+        let Self { processor, ports, buffers, inputs, outputs, now, seen, sent, slowest, .. } = self;
+        let processor = processor.as_mut().context("the plug-in does not process")?;
+        for channel in buffers.iter_mut().flatten() {
+            // What a plug-in leaves unwritten must be seen.
+            channel.fill(f32::NAN);
+        }
+        let mut audio = ports.with_output_buffers(buffers.iter_mut().map(|channels| AudioPortBuffer {
+            latency: 0,
+            channels: AudioPortBufferType::f32_output_only(channels.iter_mut().map(|channel| &mut channel[..frames])),
+        }));
+        let (inputs, mut output_events) = (inputs.as_input(), outputs.as_output());
+        let began = Instant::now();
+        let (status, block_seen) = watch(|| {
+            before();
+            let status = processor.process(
+                &InputAudioBuffers::empty(),
+                &mut audio,
+                &inputs,
+                &mut output_events,
+                Some(*now),
+                Some(&transport),
+            );
+            after();
+            status
+        });
+        status.map_err(|error| anyhow!("the plug-in failed to process a block: {error}"))?;
+        *slowest = (*slowest).max(began.elapsed());
+        seen.allocations += block_seen.allocations;
+        seen.waits += block_seen.waits;
+        sent.extend(outputs.iter().filter_map(|event| note(event, *now)));
+        *now += frames as u64;
+        if self.song.playing {
+            self.song.beat += frames as f64 / self.sample_rate * self.song.tempo / 60.0;
+        }
+        Ok(&self.buffers)
+    }
+
+    /// Sets what is called right before and right after the plug-in's own `process`.
+    pub fn mark(&mut self, before: fn(), after: fn()) {
+        self.marks = [before, after];
+    }
+
+    /// Where the host's song is at the next block.
+    pub fn song(&mut self) -> &mut Song {
+        &mut self.song
+    }
+
+    /// Tells the plug-in to forget what sounds, as hosts do where they jump or stop.
+    pub fn reset(&mut self) {
+        if let Some(processor) = &mut self.processor {
+            processor.reset();
+        }
+    }
+
+    /// Puts the plug-in to sleep and wakes it, without deactivating it.
+    pub fn stop_and_start(&mut self) -> Result<()> {
+        let stopped = self.processor.take().context("the plug-in does not process")?.stop_processing();
+        let started =
+            stopped.start_processing().map_err(|error| anyhow!("the plug-in does not start to process: {error}"))?;
+        self.processor = Some(started);
+        Ok(())
+    }
+}
+
 impl Drop for Instance {
     fn drop(&mut self) {
         self.deactivate();
     }
 }
 
-/// A transport that has been running for `seconds`.
-fn transport(seconds: f64) -> TransportEvent {
-    let beats = seconds * TEMPO / 60.0;
+/// The host's song as CLAP tells it.
+fn transport(song: Song) -> TransportEvent {
+    let seconds = song.beat * 60.0 / song.tempo;
+    let moves = if song.playing { TransportFlags::IS_PLAYING } else { TransportFlags::empty() };
     TransportEvent {
         header: EventHeader::new_core(0, EventFlags::empty()),
         flags: TransportFlags::HAS_TEMPO
             | TransportFlags::HAS_BEATS_TIMELINE
             | TransportFlags::HAS_SECONDS_TIMELINE
             | TransportFlags::HAS_TIME_SIGNATURE
-            | TransportFlags::IS_PLAYING,
-        song_pos_beats: BeatTime::from_float(beats),
+            | moves,
+        song_pos_beats: BeatTime::from_float(song.beat),
         song_pos_seconds: SecondsTime::from_float(seconds),
-        tempo: TEMPO,
+        tempo: song.tempo,
         tempo_inc: 0.0,
         loop_start_beats: BeatTime::from_int(0),
         loop_end_beats: BeatTime::from_int(0),
         loop_start_seconds: SecondsTime::from_int(0),
         loop_end_seconds: SecondsTime::from_int(0),
-        bar_start: BeatTime::from_float((beats / 4.0).floor() * 4.0),
-        bar_number: (beats / 4.0) as i32,
+        bar_start: BeatTime::from_float((song.beat / 4.0).floor() * 4.0),
+        bar_number: (song.beat / 4.0) as i32,
         time_signature_numerator: 4,
         time_signature_denominator: 4,
     }

@@ -71,8 +71,8 @@ pub enum Pace {
     Bounce,
 }
 
-/// `notes` as events, in the order of time; releases before presses of the same moment.
-fn events(notes: &[Note], sample_rate: f64) -> Vec<(u64, Input)> {
+/// `notes` as events at samples, their offsets left open, in the order of time; releases before presses of the same moment.
+pub fn events(notes: &[Note], sample_rate: f64) -> Vec<(u64, Input)> {
     let at = |seconds: f64| (seconds * sample_rate).round() as u64;
     let mut events: Vec<(u64, Input)> = notes
         .iter()

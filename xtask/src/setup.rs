@@ -21,7 +21,7 @@ pub const STEPS: usize = 3;
 const BUILD_PACKAGES: &[&str] = &["gcc", "libc6-dev", "python3-venv"];
 
 /// Debian's packages for the hosts: a screen that is none, the settings daemon and the window manager without which
-/// JUCE ends in `BadWindow` or `BadAtom`, OpenGL in software, and a real DAW.
+/// JUCE ends in `BadWindow` or `BadAtom`, OpenGL in software, a real DAW, and what watches the audio thread's system calls.
 const HOST_PACKAGES: &[&str] = &[
     "xvfb",
     "xauth",
@@ -33,6 +33,7 @@ const HOST_PACKAGES: &[&str] = &[
     "libgl1-mesa-dri",
     "libatomic1",
     "ardour",
+    "strace",
 ];
 
 /// The Pythons that every pinned package has wheels for.

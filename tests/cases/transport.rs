@@ -1,0 +1,203 @@
+//! What a host does to its song and to the instrument while keys are held: nothing sticks, clicks or slips in time.
+//!
+//! Mostly in bounces, where the same notes are the same bytes. A host that moves its song must hear, to the sample, what
+//! one hears that leaves it alone, and one that puts the instrument to sleep and wakes it hears what a new one plays.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use ripieno_tests::allocations::Counting;
+use ripieno_tests::clap_host::{Input, Instance, Library, Sent, Song};
+use ripieno_tests::clicks::clicks;
+use ripieno_tests::performer::{Note, Task, events};
+use ripieno_tests::{listen, pieces};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const RATE: u32 = 48_000;
+/// A block is a hundredth of a second, so that a host can act at any of them.
+const BLOCK: u32 = 480;
+
+/// What a host does with its song.
+type Deed = fn(&mut Song);
+
+/// Each while at least one key is held: seconds, and what is done before the block that begins then.
+const DEEDS: [(f64, Deed); 9] = [
+    // The song stands still while the musician begins,
+    (0.0, |song| song.playing = false),
+    // starts,
+    (0.5, |song| song.playing = true),
+    // goes round a loop of a bar, twice,
+    (0.8, |song| song.beat -= 4.0),
+    (1.0, |song| song.beat -= 4.0),
+    // jumps,
+    (1.2, |song| song.beat = 1_000.5),
+    // becomes slower and then much faster,
+    (1.4, |song| song.tempo = 93.7),
+    (1.8, |song| song.tempo = 311.0),
+    // stops, and goes on somewhere else.
+    (2.2, |song| song.playing = false),
+    (2.6, |song| *song = Song { beat: 64.0, tempo: 60.0, playing: true }),
+];
+
+/// A line whose notes overlap: from the first deed to the last a key is down.
+fn task(mode: &str) -> Task {
+    let note = |onset, end, key| Note { onset, end, key, velocity: 90 };
+    let notes = vec![note(0.2, 1.3, 67), note(0.9, 2.0, 72), note(1.9, 3.0, 64)];
+    let mut task = pieces::task("Ripieno", notes, RATE);
+    task.parameters =
+        [("Performance", pieces::PERFORMANCE), ("Ensemble", "Solo"), ("Mode", mode), ("Quality", "0 steps")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
+    task.block = BLOCK;
+    // The room's last echo, and Sync's latency.
+    task.seconds = 7.0;
+    task
+}
+
+#[derive(Default)]
+struct Heard {
+    left: Vec<f32>,
+    sent: Vec<Sent>,
+}
+
+impl Heard {
+    /// Everything that was begun and not ended, by channel and key.
+    fn stuck(&self) -> Vec<(u8, u8)> {
+        let mut open = Vec::new();
+        for event in &self.sent {
+            let note = (event.channel, event.key);
+            open.retain(|other| *other != note);
+            if event.on {
+                open.push(note);
+            }
+        }
+        open
+    }
+}
+
+fn instance(task: &Task, offline: bool) -> Instance {
+    // SAFETY: the framework's macro exports a whole entry.
+    let library = unsafe { Library::from_entry(&ripieno::clap_entry) }.unwrap();
+    let mut instance = library.instantiate("Ripieno").unwrap();
+    for (name, value) in &task.parameters {
+        instance.set(name, value).unwrap();
+    }
+    instance.set_offline(offline).unwrap();
+    instance.activate(f64::from(RATE), BLOCK).unwrap();
+    instance
+}
+
+/// Plays the task from its beginning, with the host's deeds between its blocks.
+fn listen_to(instance: &mut Instance, task: &Task, deeds: &[(f64, Deed)]) -> Heard {
+    let mut heard = Heard::default();
+    let (events, begun) = (events(&task.notes, f64::from(RATE)), instance.sent().len());
+    for start in (0..(task.seconds * f64::from(RATE)) as u64).step_by(BLOCK as usize) {
+        for (_, deed) in deeds.iter().filter(|(at, _)| (at * f64::from(RATE)).round() as u64 == start) {
+            deed(instance.audio().unwrap().song());
+        }
+        let due = events.iter().filter(|(at, _)| (start..start + u64::from(BLOCK)).contains(at));
+        let inputs: Vec<Input> = due.map(|(at, event)| Input { offset: (at - start) as u32, ..*event }).collect();
+        heard.left.extend_from_slice(&instance.process(BLOCK as usize, &inputs).unwrap()[0][0][..BLOCK as usize]);
+        instance.idle();
+    }
+    heard.sent = instance.sent()[begun..].to_vec();
+    heard
+}
+
+fn expect_a_clean_end(heard: &Heard, what: &str) {
+    assert!(heard.left.iter().all(|sample| sample.is_finite()), "{what}: not a number");
+    assert!(listen::level(&heard.left) > -50.0, "{what}: nothing sounds");
+    let end = listen::level(&heard.left[heard.left.len() - RATE as usize / 4..]);
+    assert!(end < -70.0, "{what}: {end} dB at the end: a note is stuck");
+    assert_eq!(heard.stuck(), [], "{what}: notes that the host believes to sound");
+}
+
+#[test]
+fn a_song_that_starts_stops_loops_jumps_and_changes_its_tempo_is_heard_as_if_it_had_not() {
+    for mode in ["Live", "Sync"] {
+        let task = task(mode);
+        let still = listen_to(&mut instance(&task, true), &task, &[]);
+        expect_a_clean_end(&still, mode);
+        let mut instance = instance(&task, true);
+        let latency = instance.latency();
+        let moved = listen_to(&mut instance, &task, &DEEDS);
+        let differs = still.left.iter().zip(&moved.left).position(|(one, other)| one != other);
+        assert_eq!(differs, None, "{mode}: sample at which the song's movement is heard");
+        assert_eq!(still.sent, moved.sent, "{mode}: notes that leave the plug-in");
+        assert_eq!(instance.latency(), latency, "{mode}");
+    }
+}
+
+/// A way to put the instrument to sleep and to wake it.
+type Wake = fn(&mut Instance);
+
+const WAKES: [(&str, Wake); 3] = [
+    ("reset", |instance| instance.audio().unwrap().reset()),
+    ("stop and start", |instance| instance.audio().unwrap().stop_and_start().unwrap()),
+    ("deactivate and activate", |instance| {
+        instance.deactivate();
+        instance.activate(f64::from(RATE), BLOCK).unwrap();
+    }),
+];
+
+#[test]
+fn an_instrument_that_was_put_to_sleep_with_keys_held_wakes_as_a_new_one() {
+    for mode in ["Live", "Sync"] {
+        let task = task(mode);
+        let new = listen_to(&mut instance(&task, true), &task, &[]);
+        for (name, wake) in WAKES {
+            let what = format!("{mode}, {name}");
+            let mut instance = instance(&task, true);
+            let latency = instance.latency();
+            // Two keys are down, and in Sync the first is heard.
+            let mut held = task.clone();
+            held.notes.iter_mut().for_each(|note| note.end = 60.0);
+            held.seconds = 2.5;
+            let before = listen_to(&mut instance, &held, &[]);
+            assert!(!before.stuck().is_empty(), "{what}: nothing is held");
+            wake(&mut instance);
+            let mut woken = listen_to(&mut instance, &task, &[]);
+            let differs = new.left.iter().zip(&woken.left).position(|(one, other)| one != other);
+            assert_eq!(differs, None, "{what}: sample at which it differs from a new instance");
+            assert_eq!(instance.latency(), latency, "{what}");
+            woken.sent.splice(0..0, before.sent);
+            assert_eq!(woken.stuck(), [], "{what}: notes that the host believes to sound");
+        }
+    }
+}
+
+/// In real time: the host asks for nothing for a while, with a key held, and then for more.
+#[test]
+fn a_bypassed_instrument_goes_on_where_it_was() {
+    let task = task("Live");
+    let mut instance = instance(&task, true);
+    // A bounce waits until everything is loaded.
+    instance.process(BLOCK as usize, &[]).unwrap();
+    instance.set_offline(false).unwrap();
+    let mut heard = Vec::new();
+    let mut blocks = |instance: &mut Instance, count: usize, event: &[Input]| {
+        for block in 0..count {
+            let events = if block == 0 { event } else { &[] };
+            let block = instance.process(BLOCK as usize, events).unwrap();
+            heard.extend_from_slice(&block[0][0][..BLOCK as usize]);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    blocks(&mut instance, 80, &[Input { offset: 7, key: 67, velocity: 90 }]);
+    std::thread::sleep(Duration::from_millis(700));
+    blocks(&mut instance, 60, &[]);
+    blocks(&mut instance, 350, &[Input { offset: 0, key: 67, velocity: 0 }]);
+    // Where the blocks went on after the pause.
+    let seam = &heard[70 * BLOCK as usize..90 * BLOCK as usize];
+    let found = clicks(seam, RATE);
+    assert!(found.is_empty(), "clicks at {found:?}");
+    let held = &heard[RATE as usize / 5..140 * BLOCK as usize];
+    let quietest = held.chunks(RATE as usize / 20).map(listen::level).fold(f64::INFINITY, f64::min);
+    assert!(quietest > -60.0, "{quietest} dB while the key is held");
+    let end = listen::level(&heard[heard.len() - RATE as usize / 4..]);
+    assert!(end < -70.0, "{end} dB at the end: a note is stuck");
+    assert_eq!(instance.latency(), 0);
+}

@@ -7,7 +7,7 @@
 //! In real time it plans when it gets to run. Offline it plans at fixed points of stream time, [`compose_samples`] apart,
 //! from what was played before each: the same song and the same playing give the same notes, whatever the block size.
 
-use super::clock::StreamTime;
+use super::cells::StreamTime;
 use super::composed::Composed;
 use super::engine::{LoadState, Shared, Worker};
 use super::telemetry::{PlannedRoll, StatusKind};

@@ -109,11 +109,8 @@ mod tests {
     }
 
     /// Gain and frequency of ours, of the true, and their distance.
-    const STFT_GOLDEN: [[f64; 5]; 3] = [
-        [0.5, 440.0, 0.5, 440.0, 0.0],
-        [0.25, 440.0, 0.5, 440.0, 0.31291771],
-        [0.5, 440.0, 0.4, 466.0, 0.53522480],
-    ];
+    const STFT_GOLDEN: [[f64; 5]; 3] =
+        [[0.5, 440.0, 0.5, 440.0, 0.0], [0.25, 440.0, 0.5, 440.0, 0.31291771], [0.5, 440.0, 0.4, 466.0, 0.53522480]];
 
     #[test]
     fn half_the_amplitude_is_six_units_of_loudness() {

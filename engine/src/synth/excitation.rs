@@ -1,4 +1,9 @@
 //! The harmonic excitation: what a score-informed vocoder knows before it hears anything.
+//!
+//! Harmonics that all begin at their crest add up to a pulse per period, which buzzes like nothing in a room does. So
+//! harmonic `h` begins where `h^2` times the golden ratio puts it: phases that spread over the whole period (Schroeder,
+//! *Synthesis of low-peak-factor signals*, 1970, with the ratio instead of the number of harmonics, so that the phases of
+//! the lower ones do not depend on how many there are).
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -13,6 +18,8 @@ use crate::score::Note;
 const LOBE: usize = 4;
 /// Harmonics whose phases turn together.
 const LANES: usize = 8;
+/// Cycles by which the first harmonic begins ahead of its crest.
+const SPREAD: f64 = 0.618_033_988_749_894_9;
 const BIN_HZ: f64 = SAMPLE_RATE as f64 / WINDOW as f64; // 23.4375
 
 /// Spectra of the sounding notes' harmonics with gain 1/h up to [`MEL_FMAX`], their phases counted from absolute time 0,
@@ -53,6 +60,8 @@ struct Partials {
     first: Vec<u16>,
     /// Lobe times 1/h.
     weights: Vec<[f32; LOBE]>,
+    /// Where each harmonic begins.
+    spread: Vec<Complex32>,
 }
 
 impl Default for Excitation {
@@ -93,14 +102,16 @@ impl Excitation {
 
 fn partials(key: usize) -> Partials {
     let f0 = 440.0 * ((key as f64 + f64::from(LOW_KEY) - 69.0) / 12.0).exp2();
-    let (mut first, mut weights) = (Vec::new(), Vec::new());
+    let (mut first, mut weights, mut spread) = (Vec::new(), Vec::new(), Vec::new());
     for h in 1..=(MEL_FMAX / f0) as usize {
         let position = h as f64 * f0 / BIN_HZ;
         let lowest = position.floor() - 1.0;
         first.push(lowest as u16);
         weights.push(std::array::from_fn(|i| (main_lobe(lowest + i as f64 - position) / h as f64) as f32));
+        let (sin, cos) = (TAU * (SPREAD * (h * h) as f64).fract()).sin_cos();
+        spread.push(Complex32::new(cos as f32, sin as f32));
     }
-    Partials { f0, first, weights }
+    Partials { f0, first, weights, spread }
 }
 
 /// Transform of the Hann window at a distance in bins: 1 at 0, sinc(d) / (1 - d^2), cut at its first zeros.
@@ -131,8 +142,10 @@ impl Partials {
         }
         let turn = step.powu(LANES as u32);
         let turn = Complex32::new(turn.re as f32, turn.im as f32);
-        for (firsts, weights) in self.first.chunks(LANES).zip(self.weights.chunks(LANES)) {
-            for ((&first, weights), &wave) in firsts.iter().zip(weights).zip(&waves) {
+        let lanes = self.first.chunks(LANES).zip(self.weights.chunks(LANES)).zip(self.spread.chunks(LANES));
+        for ((firsts, weights), spread) in lanes {
+            for (((&first, weights), &spread), &wave) in firsts.iter().zip(weights).zip(spread).zip(&waves) {
+                let wave = wave * spread;
                 if let Some(lobe) = row.get_mut(usize::from(first)..usize::from(first) + LOBE) {
                     for (bin, &weight) in lobe.iter_mut().zip(weights) {
                         *bin += wave * weight;

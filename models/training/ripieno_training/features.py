@@ -171,15 +171,22 @@ def excitation_table() -> np.ndarray:
     return np.abs(table) @ mel_filters().T
 
 
+GOLDEN_RATIO = (5.0**0.5 - 1.0) / 2.0
+
+
 def excitation_spectrum(roll: np.ndarray, first_frame: int) -> np.ndarray:
-    """Complex spectrum [frames, BINS] of the sounding notes' harmonics, phase counted from absolute time 0."""
+    """Complex spectrum [frames, BINS] of the sounding notes' harmonics, phase counted from absolute time 0.
+
+    Harmonic h begins h^2 times the golden ratio ahead of its crest, so that a period is not one pulse.
+    """
     amplitude = roll[:, 1] + roll[:, 3]
     frames = len(roll)
     out = np.zeros((frames, BINS), np.complex64)
     seconds = (first_frame + np.arange(frames)) * (HOP / SAMPLE_RATE)
     for key in np.flatnonzero(amplitude.max(0) > 0):
         hz, bins, weights = harmonics(int(key))
-        cycles = np.mod(seconds[:, None] * hz[None], 1.0)
+        h = np.arange(1, len(hz) + 1)
+        cycles = np.mod(seconds[:, None] * hz[None] + np.mod(GOLDEN_RATIO * h * h, 1.0), 1.0)
         waves = (np.exp(2j * np.pi * cycles) * amplitude[:, key, None]).astype(np.complex64)
         out += waves @ lobes(int(key))
     return out

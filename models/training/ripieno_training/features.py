@@ -21,6 +21,7 @@ FLOOR: float = RATES["log_floor"]
 FPS = SAMPLE_RATE / HOP
 BINS = WINDOW // 2 + 1
 BIN_HZ = SAMPLE_RATE / WINDOW
+GOLDEN_RATIO = (5.0**0.5 - 1.0) / 2.0
 LOW_KEY, KEYS = 21, 88
 PLANES = 4
 """onset, held, age, release"""

@@ -70,7 +70,7 @@ def test_the_age_of_a_held_note_does_not_know_its_end() -> None:
 def test_the_excitation_is_the_sum_of_its_harmonics() -> None:
     roll = ft.note_roll(np.array([[-5.0, 5.0, 69, 127]]), 0, 8)
     seconds = np.arange(ft.SAMPLE_RATE // 2) / ft.SAMPLE_RATE
-    wave = sum(np.cos(2 * np.pi * 440.0 * h * seconds) / h for h in range(1, 46))
+    wave = sum(np.cos(2 * np.pi * (440.0 * h * seconds + ft.GOLDEN_RATIO * h * h)) / h for h in range(1, 46))
     true = ft.stft(wave, 5, 1)[0]
     ours = ft.excitation_spectrum(roll, 0)[5]
     peak = round(440.0 / ft.BIN_HZ)

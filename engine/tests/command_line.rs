@@ -187,9 +187,7 @@ fn scores_of_every_kind_are_arranged_with_their_signs_and_their_drums() {
         assert_eq!((arranged.meters[0].numerator, arranged.keys[0].fifths), (3, 2), "{input} to {output}");
         let pedal: Vec<(f64, u8)> =
             arranged.tracks[0].controls.iter().map(|c| (arranged.beats(c.tick), c.value)).collect();
-        // MusicXML has no controllers.
-        let expected: &[(f64, u8)] = if output == "a.mid" { &[(1.0, 127), (2.0, 0)] } else { &[] };
-        assert_eq!(pedal, expected, "{input} to {output}");
+        assert_eq!(pedal, [(1.0, 127), (2.0, 0)], "{input} to {output}");
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use ripieno_engine::score::{Meter, Score, ScoreError, Tempo, musicxml};
+use ripieno_engine::score::{Control, Meter, Playback, Score, ScoreError, Tempo, TickNote, Track, musicxml};
 
 fn read(text: &str) -> Result<Score, ScoreError> {
     musicxml::read_bytes(text.as_bytes(), Path::new("a.musicxml"))
@@ -161,6 +161,26 @@ fn pedals_are_controllers_and_repeated_with_their_measures() {
 }
 
 #[test]
+fn a_pedal_is_heard_as_long_when_written_and_read_again() {
+    let of = |channel, notes: &[(u64, u8)], controls: &[(u64, u8)]| Track {
+        channel: Some(channel),
+        notes: notes.iter().map(|&(onset, pitch)| TickNote { onset, pitch, duration: 1, velocity: 90 }).collect(),
+        controls: controls.iter().map(|&(tick, value)| Control { tick, number: 64, value }).collect(),
+        ..Track::default()
+    };
+    // The right hand has the pedal, also of the left: down, changed with the third beat, lifted two beats after the end.
+    let right = of(0, &[(0, 72), (4, 74)], &[(0, 127), (4, 0), (4, 100), (7, 20)]);
+    let tracks = vec![right, of(0, &[(2, 48)], &[]), of(1, &[(0, 60)], &[])];
+    let score = Score { resolution: 2, tracks, ..Score::default() };
+    let heard = |score: &Score| -> Vec<(u8, f64)> {
+        Playback::of(score).notes.iter().map(|played| (played.note.pitch, played.note.end)).collect()
+    };
+    assert_eq!(heard(&score), [(60, 0.25), (72, 1.0), (48, 1.0), (74, 1.75)]);
+    let read = read(&musicxml::write_bytes(&score, Path::new("a.musicxml")).unwrap()).unwrap();
+    assert_eq!(heard(&read), heard(&score));
+}
+
+#[test]
 fn every_bad_file_gets_its_own_sentence() {
     let whole = part(&[&plain("C4", 2)]);
     assert!(matches!(read(""), Err(ScoreError::Empty { .. })));
@@ -236,8 +256,15 @@ fn a_damaged_archive_is_an_error() {
     }
 }
 
+fn pedals() -> impl Strategy<Value = Vec<Control>> {
+    let control = (0u64..3_000, prop::sample::select(vec![64, 66, 67]), 0u8..128);
+    prop::collection::vec(control.prop_map(|(tick, number, value)| Control { tick, number, value }), 0..6)
+}
+
 fn score() -> impl Strategy<Value = Score> {
-    scores::score(vec![1, 2, 12, 24, 60, 480], 0..2, scores::track("[A-Z&<>\"' ]{0,9}[a-z]", 0..128, 1..128))
+    let track = scores::track("[A-Z&<>\"' ]{0,9}[a-z]", 0..128, 1..128);
+    let track = (track, pedals()).prop_map(|(track, controls)| Track { controls, ..track });
+    scores::score(vec![1, 2, 12, 24, 60, 480], 0..2, track)
 }
 
 proptest! {
@@ -249,6 +276,10 @@ proptest! {
         let beats = |of: &Score, tick: u64| of.beats(tick);
         for (after, before) in read.tracks.iter().zip(&score.tracks) {
             prop_assert_eq!((&after.name, after.program, after.drums), (&before.name, before.program, before.drums));
+            let moves = |of: &Score, track: &Track| -> Vec<(f64, u8, u8)> {
+                track.controls.iter().map(|c| (of.beats(c.tick), c.number, c.value)).collect()
+            };
+            prop_assert_eq!(moves(&read, after), moves(&score, before));
             prop_assert_eq!(after.notes.len(), before.notes.len());
             for (a, b) in after.notes.iter().zip(&before.notes) {
                 prop_assert_eq!((a.pitch, a.velocity), (b.pitch, b.velocity));

@@ -1,10 +1,13 @@
 //! MusPy 0.5.0 and music21 are asked the same: figures and representations to 1e-9, notes of MusicXML and ABC files.
 //!
-//! What MusPy said of 240 seeded files is committed (`tests/golden/score/muspy.json`). Where `RIPIENO_ORACLE_PYTHON` names
+//! What MusPy said of 240 seeded pieces is committed (`tests/golden/score/muspy.json`), and so is what music21 read in 240
+//! seeded sheets of MusicXML and ABC that no code of ours wrote (`music21.json`). Where `RIPIENO_ORACLE_PYTHON` names
 //! a Python that has both libraries, it is asked again, also about the files of `RIPIENO_SYMBOLIC`, a folder of MIDI files,
 //! and about music21's own corpus: `cargo test -p ripieno-engine --test oracles -- --include-ignored`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod sheets;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -13,11 +16,15 @@ use std::process::{Command, Stdio};
 
 use ripieno_engine::score::metrics::{self, Pulse};
 use ripieno_engine::score::representation::{self, EventOptions};
-use ripieno_engine::score::{Control, Score, Tempo, TickNote, Track};
+use ripieno_engine::score::{Control, Score, Tempo, TickNote, Track, abc, musicxml};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use sheets::Random;
 
+/// Pieces that MusPy is asked about.
 const SEEDED: u64 = 240;
+/// Sheets of MusicXML and of ABC that music21 is asked about.
+const SHEETS: [u64; 2] = [160, 80];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -119,19 +126,6 @@ fn disagreements(score: &Score, oracle: &Value) -> Vec<String> {
         }
     }
     wrong
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
 }
 
 /// A small piece: melodic tracks and drums, chords, rests, notes of no length, a pedal.
@@ -295,6 +289,84 @@ fn agrees(score: &Score, line: &Value) -> bool {
     differences.values().all(|count| *count > 0) && (ours == graces || ours == 0)
 }
 
+/// The sheets, by the names of their files.
+fn sheets_by_name() -> impl Iterator<Item = (String, String)> {
+    let musicxml = (0..SHEETS[0]).map(|seed| (format!("{seed}.musicxml"), sheets::musicxml(seed)));
+    musicxml.chain((0..SHEETS[1]).map(|seed| (format!("{seed}.abc"), sheets::abc(seed))))
+}
+
+/// What the notes of a sheet hash to, as (onset, duration, pitch) in 10080ths of a quarter note, in order.
+fn digest_of_notes(mut notes: Vec<[i64; 3]>) -> String {
+    notes.sort_unstable();
+    digest(notes.into_iter().flatten().map(|number| number as u64))
+}
+
+/// In how many 10080ths: whole ones to 1e-9, or it is said.
+fn on_grid(quarters: f64) -> i64 {
+    let grid = quarters * 10_080.0;
+    assert!((grid - grid.round()).abs() < 1e-5, "{quarters} quarter notes");
+    grid.round() as i64
+}
+
+fn digest_of_score(score: &Score) -> (usize, String) {
+    let notes: Vec<[i64; 3]> = (score.tracks.iter().flat_map(|track| &track.notes))
+        .map(|n| [on_grid(score.beats(n.onset)), on_grid(score.beats(n.duration)), n.pitch.into()])
+        .collect();
+    (notes.len(), digest_of_notes(notes))
+}
+
+#[test]
+fn notes_of_240_sheets_of_musicxml_and_abc_are_what_music21_reads() {
+    let golden: Vec<(String, usize, String)> =
+        serde_json::from_slice(&std::fs::read(root().join("tests/golden/score/music21.json")).unwrap()).unwrap();
+    assert_eq!(golden.len() as u64, SHEETS.iter().sum::<u64>());
+    let wrong: Vec<String> = sheets_by_name()
+        .zip(golden)
+        .filter(|((name, text), (golden, count, hash))| {
+            assert_eq!(name, golden);
+            let (bytes, path) = (text.as_bytes(), Path::new(name));
+            let is_abc = name.ends_with(".abc");
+            let score = if is_abc { abc::read_bytes(bytes, path) } else { musicxml::read_bytes(bytes, path) }.unwrap();
+            digest_of_score(&score) != (*count, hash.clone())
+        })
+        .map(|((name, _), _)| name)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}; the ignored test beside this one says what differs");
+}
+
+#[test]
+#[ignore = "needs RIPIENO_ORACLE_PYTHON; writes the golden file where RIPIENO_WRITE_GOLDEN is set"]
+fn music21_still_reads_what_it_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<PathBuf> = sheets_by_name()
+        .map(|(name, text)| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        })
+        .collect();
+    let (mut said, mut wrong) = (Vec::new(), Vec::new());
+    for (line, path) in ask("music21", &files).iter().zip(&files) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(notes) = line["notes"].as_array() else { panic!("{line}") };
+        let number = |note: &Value, i: usize| note[i].as_f64().unwrap();
+        let rows = notes.iter().map(|n| [on_grid(number(n, 0)), on_grid(number(n, 1)), number(n, 2) as i64]);
+        said.push((name.clone(), notes.len(), digest_of_notes(rows.collect())));
+        let (differences, _) = differences(&Score::read(path).unwrap(), line);
+        if !differences.is_empty() {
+            wrong.push((name, std::fs::read_to_string(path).unwrap(), differences));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ, of them {:?}", wrong.len(), &wrong[..wrong.len().min(3)]);
+    let golden = root().join("tests/golden/score/music21.json");
+    if std::env::var_os("RIPIENO_WRITE_GOLDEN").is_some() {
+        let lines: Vec<String> = said.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
+        std::fs::write(&golden, format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+    }
+    let golden: Vec<(String, usize, String)> = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
+    assert_eq!(said, golden);
+}
+
 /// How many files of music21's corpus are read as music21 reads them: (agree, all).
 fn corpus(endings: &[&str], count: usize) -> (usize, usize) {
     let python = std::env::var("RIPIENO_ORACLE_PYTHON").unwrap();
@@ -338,6 +410,20 @@ fn abc_files_of_music21_are_read_as_music21_reads_them() {
 #[ignore = "needs RIPIENO_ORACLE_PYTHON"]
 fn the_musicxml_we_write_is_read_by_music21() {
     music21_reads_what_we_write("mxl", |_| {});
+}
+
+#[test]
+#[ignore = "needs RIPIENO_ORACLE_PYTHON"]
+fn the_pedals_we_write_are_music21s() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.musicxml");
+    // Down with the first of five quarter notes, changed with the third, half down and up again before the last.
+    let notes = (0..5).map(|i| TickNote { onset: 2 * i, pitch: 60 + i as u8, duration: 2, velocity: 90 }).collect();
+    let moves = [(0, 127), (4, 0), (4, 127), (5, 80), (7, 10)];
+    let controls = moves.map(|(tick, value)| Control { tick, number: 64, value }).to_vec();
+    let tracks = vec![Track { notes, controls, ..Track::default() }];
+    Score { resolution: 2, tracks, ..Score::default() }.write(&path).unwrap();
+    assert_eq!(ask("music21", &[path])[0]["pedals"], serde_json::json!([[0.0, 1.0], [2.0, 3.0]]));
 }
 
 #[test]

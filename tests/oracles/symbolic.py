@@ -1,7 +1,7 @@
 """What MusPy and music21 make of scores: reads names of files from standard input, writes a line of JSON for each.
 
     python symbolic.py muspy   < names    figures, and hashes of the representations, of MIDI files or MusPy's JSON
-    python symbolic.py music21 < names    every note as (onset, duration, pitch) in quarter notes, grace notes counted
+    python symbolic.py music21 < names    every note as (onset, duration, pitch) in quarters; grace notes; pedals
 
 Needs muspy 0.5.0 and music21; the tests in engine/tests/oracles.rs call it.
 """
@@ -76,8 +76,8 @@ def first_tune(path):
 
 
 def music21_notes(path):
-    """Sounding notes of the first tune or score, repeats expanded and ties joined."""
-    from music21 import converter, harmony, note, percussion, repeat, stream
+    """Sounding notes of the first tune or score, repeats expanded, ties joined; each pedal's first and last note."""
+    from music21 import converter, expressions, harmony, note, percussion, repeat, stream
 
     if path.endswith(".abc"):
         score = converter.parse(first_tune(path), format="abc")
@@ -113,7 +113,9 @@ def music21_notes(path):
                 continue
             for member in sounding.notes if sounding.isChord else [sounding]:
                 add(held, sounding, member.pitch, member.tie)
-    return {"notes": notes, "graces": graces}
+    marks = score.recurse().getElementsByClass(expressions.PedalMark)
+    pedals = [[float(n.getOffsetInHierarchy(score)) for n in (mark.getFirst(), mark.getLast())] for mark in marks]
+    return {"notes": notes, "graces": graces, "pedals": pedals}
 
 
 def main():

@@ -264,6 +264,8 @@ fn scores_become_the_events_that_training_makes_of_them_and_scores_again() {
 struct Predictions {
     events: Vec<[u16; 6]>,
     first: usize,
+    /// How much a logit may differ: more where numbers are rounded to 8 bits, some of them the other way.
+    tolerance: f32,
     logits: std::collections::BTreeMap<String, Vec<Vec<f32>>>,
 }
 
@@ -299,13 +301,14 @@ fn step_by_step_with_a_cache_is_the_whole_song_at_once() {
     let models = models();
     let names = Network::names(&models);
     assert!(!names.is_empty());
-    for name in names {
+    for (i, name) in names.into_iter().enumerate() {
         let golden: Predictions = golden(&format!("{name}.json"));
+        assert!(i > 0 || golden.tolerance == 1e-4, "{name} is what plays unless another is asked for");
         let mut network = Network::open(&models, &name, 1).unwrap();
         let prompt = golden.first;
         for chunks in [&[1][..], &[prompt], &[20, 1, 1, prompt - 22]] {
             let worst = difference(&mut network, &golden, chunks);
-            assert!(worst < 1e-4, "{name} differs by {worst} in steps of {chunks:?}");
+            assert!(worst < golden.tolerance, "{name} differs by {worst} in steps of {chunks:?}");
         }
         // Going back and hearing other events leaves no trace.
         network.rewind(10);
@@ -316,7 +319,7 @@ fn step_by_step_with_a_cache_is_the_whole_song_at_once() {
         let logits = network.predict(&Event(golden.events[prompt])).unwrap();
         let wanted = &golden.logits["pitch"][0];
         let worst = logits.of(Field::Pitch).iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-4, "{name} differs by {worst} after going back");
+        assert!(worst < golden.tolerance, "{name} differs by {worst} after going back");
     }
 }
 

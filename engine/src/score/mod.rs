@@ -23,6 +23,7 @@ mod voices;
 
 pub use error::ScoreError;
 pub use format::Format;
+pub use pedal::ControlsOf;
 pub use piece::{Control, Key, Meter, Score, Tempo, TickNote, Track};
 pub use playback::{Note, PartNotes, Playback, PlayedNote, PlayedTrack};
 pub use tempo::TempoMap;

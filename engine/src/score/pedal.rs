@@ -1,6 +1,8 @@
 //! The sustain pedal: when each note really ends.
 
-use super::{Control, TickNote};
+use std::collections::BTreeMap;
+
+use super::{Control, Score, TickNote};
 
 /// Controllers.
 const SUSTAIN: u8 = 64;
@@ -15,7 +17,35 @@ pub fn position(control: &Control) -> Option<u8> {
     }
 }
 
-/// The sustain pedal of one channel, which all its tracks share.
+/// Whose controllers a track has: those of its MIDI channel, which tracks share (the left hand of a piano often has no
+/// pedal in its own track), or its own, by its place in the score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ControlsOf {
+    /// Of a channel, 0 to 15.
+    Channel(u8),
+    /// Of the track alone.
+    Track(usize),
+}
+
+impl Score {
+    /// Whose controllers the track at a place in the score has.
+    pub fn controls_of(&self, track: usize) -> ControlsOf {
+        let channel = self.tracks.get(track).and_then(|track| track.channel);
+        channel.map_or(ControlsOf::Track(track), ControlsOf::Channel)
+    }
+
+    /// All controllers, in order of time.
+    pub fn controls(&self) -> BTreeMap<ControlsOf, Vec<Control>> {
+        let mut all: BTreeMap<ControlsOf, Vec<Control>> = BTreeMap::new();
+        for (i, track) in self.tracks.iter().enumerate().filter(|(_, track)| !track.controls.is_empty()) {
+            all.entry(self.controls_of(i)).or_default().extend(&track.controls);
+        }
+        all.values_mut().for_each(|controls| controls.sort_by_key(|control| control.tick));
+        all
+    }
+}
+
+/// The sustain pedal of a track or of a whole channel.
 #[derive(Debug, Clone, Default)]
 pub struct Pedal {
     /// From pressed to lifted, in order, apart from each other.

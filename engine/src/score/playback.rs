@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::pedal::{self, Pedal};
-use super::{Score, ScoreError, Tempo, TempoMap, TickNote, Track};
+use super::pedal::{self, ControlsOf, Pedal};
+use super::{Control, Score, ScoreError, Tempo, TempoMap, TickNote, Track};
 
 /// One note of one part.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,10 +72,11 @@ impl Playback {
             let notice = format!("{drums} drum notes (channel 10) were left out: Ripieno plays pitched instruments.");
             played.notices.push(notice);
         }
-        for track in score.tracks.iter().filter(|track| !track.drums && !track.notes.is_empty()) {
+        let pitched = score.tracks.iter().enumerate().filter(|(_, track)| !track.drums && !track.notes.is_empty());
+        for (i, track) in pitched {
             let number = played.tracks.len();
             played.tracks.push(PlayedTrack { name: track.name.clone(), program: track.program });
-            let notes = match track.channel.and_then(|channel| pedals.get(&channel)) {
+            let notes = match pedals.get(&score.controls_of(i)) {
                 Some(pedal) => pedal::sustained(&track.notes, pedal),
                 None => track.notes.clone(),
             };
@@ -98,21 +99,14 @@ impl Playback {
     }
 }
 
-/// The pedal of every channel that has one. Tracks that share a channel share it: the left hand of a piano often has
-/// none in its own track.
-fn pedals(score: &Score) -> BTreeMap<u8, Pedal> {
-    let mut moves: BTreeMap<u8, Vec<(u64, u8)>> = BTreeMap::new();
-    let mut end = score.end();
-    for track in &score.tracks {
-        let Some(channel) = track.channel else { continue };
-        for control in &track.controls {
-            end = end.max(control.tick);
-            if let Some(value) = pedal::position(control) {
-                moves.entry(channel).or_default().push((control.tick, value));
-            }
-        }
-    }
-    moves.into_iter().map(|(channel, moves)| (channel, Pedal::new(moves, end))).collect()
+/// The pedal of every channel that has one, and of every track without a channel.
+fn pedals(score: &Score) -> BTreeMap<ControlsOf, Pedal> {
+    let controls = score.controls();
+    let end = controls.values().flatten().map(|control| control.tick).fold(score.end(), u64::max);
+    let moves = |controls: Vec<Control>| -> Vec<(u64, u8)> {
+        controls.iter().filter_map(|control| Some((control.tick, pedal::position(control)?))).collect()
+    };
+    controls.into_iter().map(|(of, controls)| (of, Pedal::new(moves(controls), end))).collect()
 }
 
 /// One part's notes in seconds, to be written down.

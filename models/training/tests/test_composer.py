@@ -8,9 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from ripieno_training.composer import exporting, fixtures  # noqa: E402
+from ripieno_training.composer import attention, exporting, fixtures  # noqa: E402
 from ripieno_training.composer import vocabulary as v  # noqa: E402
 from ripieno_training.composer.data import padded, sequence  # noqa: E402
+from ripieno_training.composer.eight_bits import in_eight_bits  # noqa: E402
 from ripieno_training.composer.encoding import decode, encode_notes, song  # noqa: E402
 from ripieno_training.composer.graph import network  # noqa: E402
 from ripieno_training.composer.model import Composer, losses, parameters  # noqa: E402
@@ -99,6 +100,31 @@ def test_impossible_beats_and_positions_are_never_likely():
         assert beats[: max(1, int(before[v.BEAT]))].sum() < 1e-6
         if target[v.BEAT] == before[v.BEAT]:
             assert logits[v.POSITION][0, i].softmax(-1)[: int(before[v.POSITION])].sum() < 1e-6
+
+
+def test_in_eight_bits_the_graph_rounds_as_is_said(tmp_path):
+    pytest.importorskip("onnxruntime")
+    composer = exporting.halved(build("small"))
+    onnx.save(network(composer, eight_bits=True), str(tmp_path / "net.onnx"))
+    exporting.write_heads(composer, tmp_path / "heads.onnx")
+    runner = exporting.Runner(tmp_path / "net.onnx", tmp_path / "heads.onnx")
+    song = events(150)[:90]
+    like, unlike = (exporting.check(model, runner, song) for model in (in_eight_bits(composer), composer))
+    assert like < unlike / 2, (like, unlike)
+
+
+@pytest.mark.parametrize("model", ["small", "mmt_small"])
+def test_the_exported_attention_is_a_share_of_what_came_before(model, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    composer, song = build(model), events(150)[:70]
+    attention.export(composer, tmp_path / "attention.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "attention.onnx"), providers=["CPUExecutionProvider"])
+    given = session.run(None, {"event": song[None]})[0]
+    assert given.shape == (2, 70, 70)
+    np.testing.assert_allclose(given.sum(-1), 1, atol=1e-5)
+    assert np.triu(given, 1).max() == 0
+    with torch.no_grad():
+        np.testing.assert_allclose(given, attention.Attention(composer)(torch.from_numpy(song)[None]), atol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["small", "mmt_small"])

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ripieno_engine::arranger::Ensemble;
-use ripieno_engine::score::{Control, Playback, Score, TickNote, Track};
+use ripieno_engine::score::{Control, ControlsOf, Playback, Score, TickNote, Track};
 
 /// From here on a controller is a command to the channel; but one of them, which lifts the pedals, is a position too.
 const CHANNEL_MODE: u8 = 120;
@@ -12,11 +12,16 @@ const RESET_CONTROLLERS: u8 = 121;
 /// The piece with its own title, tempi, meters, keys and drums, and one track a part instead of its others.
 ///
 /// `given`: the part of each of the notes of `played`, which is `score` as it is played. Notes keep their written length
-/// where all of a part come from one channel, and the channel's controllers, as its sustain pedal, come with them. Where
-/// they come from several, one pedal would hold the others' notes: there they are as long as they sound.
+/// where all of a part come from one channel, or one track without a channel, and its controllers, as its sustain pedal,
+/// come with them. Where they come from several, one pedal would hold the others' notes: there they are as long as they
+/// sound.
 pub fn arranged(score: &Score, played: &Playback, given: &[Option<usize>], ensemble: &Ensemble) -> Score {
-    let pitched: Vec<&Track> = score.tracks.iter().filter(|track| !track.drums && !track.notes.is_empty()).collect();
+    let is_pitched = |&(_, track): &(usize, &Track)| !track.drums && !track.notes.is_empty();
+    let (places, pitched): (Vec<usize>, Vec<&Track>) = score.tracks.iter().enumerate().filter(is_pitched).unzip();
     let mut written = Written::of(&pitched);
+    let mut controls = score.controls();
+    let moved = |control: &Control| control.number < CHANNEL_MODE || control.number == RESET_CONTROLLERS;
+    controls.values_mut().for_each(|controls| controls.retain(moved));
     // Source track, as written, as it sounds.
     let mut parts: Vec<Vec<(usize, TickNote, TickNote)>> = vec![Vec::new(); ensemble.parts.len()];
     for (note, part) in played.notes.iter().zip(given) {
@@ -28,10 +33,10 @@ pub fn arranged(score: &Score, played: &Playback, given: &[Option<usize>], ensem
         }
     }
     let tracks = ensemble.parts.iter().zip(parts).map(|(part, notes)| {
-        let channels: BTreeSet<Option<u8>> = notes.iter().map(|&(track, ..)| pitched[track].channel).collect();
-        let channel = channels.first().copied().flatten().filter(|_| channels.len() == 1);
-        let controls = channel.map_or_else(Vec::new, |channel| controls(score, channel));
-        let as_written = channels.len() == 1;
+        let sources: BTreeSet<ControlsOf> = notes.iter().map(|&(track, ..)| score.controls_of(places[track])).collect();
+        let source = sources.first().copied().filter(|_| sources.len() == 1);
+        let controls = source.and_then(|source| controls.get(&source)).cloned().unwrap_or_default();
+        let as_written = source.is_some();
         let notes = notes.into_iter().map(|(_, written, sounding)| if as_written { written } else { sounding });
         let (name, program) = (part.name.clone(), part.program);
         Track { name, program, notes: notes.collect(), controls, ..Track::default() }
@@ -43,15 +48,6 @@ pub fn arranged(score: &Score, played: &Playback, given: &[Option<usize>], ensem
     );
     all.sort();
     all
-}
-
-/// Where the controllers of a channel are moved to, in order.
-fn controls(score: &Score, channel: u8) -> Vec<Control> {
-    let tracks = score.tracks.iter().filter(|track| !track.drums && track.channel == Some(channel));
-    let kept = |control: &&Control| control.number < CHANNEL_MODE || control.number == RESET_CONTROLLERS;
-    let mut controls: Vec<Control> = tracks.flat_map(|track| &track.controls).filter(kept).copied().collect();
-    controls.sort_by_key(|control| control.tick);
-    controls
 }
 
 /// The notes of a piece by what playing leaves of them: track, onset in ticks, pitch. Of several the shorter is first,

@@ -156,6 +156,12 @@ impl<P: Predictor> Planner<P> {
             self.silence();
             self.held.clear();
         } else if self.planned_to.is_some() {
+            // What the new limits forbid is not played even where nothing new can be ready in its place.
+            let plays = |ours: &Ours| {
+                let part = parts.get(ours.part).is_some_and(|part| part.on);
+                part && (settings.lowest..=settings.highest).contains(&ours.note.pitch)
+            };
+            self.plan.retain(plays);
             self.plan_from(self.soonest());
         }
     }
@@ -213,8 +219,9 @@ impl<P: Predictor> Planner<P> {
                 if self.planned_to.is_none() || self.contradicts(&note) {
                     self.plan_from(soonest);
                 } else {
-                    // What was planned without knowing of it stays for a beat.
-                    let after = soonest.max(note.onset + self.vocabulary.resolution());
+                    // What was planned without knowing of it stays as long as nothing new could be ready a beat ahead.
+                    let foreseen = (FORESEEN * self.vocabulary.resolution() as f64).ceil() as u64;
+                    let after = soonest.max(note.onset + foreseen);
                     if self.planned_to > Some(after) {
                         self.plan_from(after);
                     }
@@ -262,8 +269,10 @@ impl<P: Predictor> Planner<P> {
         ended
     }
 
-    fn end_sounding(&mut self) -> Vec<Due> {
-        let sounding = std::mem::take(&mut self.sounding);
+    /// Ends what sounds, where it is so.
+    fn end_sounding(&mut self, ends: impl Fn(&Ours) -> bool) -> Vec<Due> {
+        let (ended, sounding): (Vec<Ours>, _) = std::mem::take(&mut self.sounding).into_iter().partition(ends);
+        self.sounding = sounding;
         // What was sent ahead ends where it begins.
         let end = |ours: Ours| Due {
             beat: self.now.max(self.beat(ours.note.onset)),
@@ -271,7 +280,7 @@ impl<P: Predictor> Planner<P> {
             key: ours.note.pitch,
             velocity: 0,
         };
-        sounding.into_iter().map(end).collect()
+        ended.into_iter().map(end).collect()
     }
 
     /// The song is at a beat.
@@ -284,7 +293,7 @@ impl<P: Predictor> Planner<P> {
         self.silence();
         self.heard.clear();
         self.held.clear();
-        self.end_sounding()
+        self.end_sounding(|_| true)
     }
 
     fn silence(&mut self) {
@@ -432,11 +441,12 @@ impl<P: Predictor> Planner<P> {
         due[from..].sort_by(|a, b| a.beat.total_cmp(&b.beat).then((a.velocity > 0).cmp(&(b.velocity > 0))));
     }
 
-    /// Where it is the musician's turn, what sounds of ours ends now.
+    /// Where it is the musician's turn, what sounds of ours ends now; and so does what sounds of a part that is off: it
+    /// might go on for eight bars.
     pub fn give_way(&mut self, due: &mut Vec<Due>) {
-        if self.planned_to.is_none() || self.settings.mode == LiveMode::Off {
-            due.extend(self.end_sounding());
-        }
+        let all = self.planned_to.is_none() || self.settings.mode == LiveMode::Off;
+        let off: Vec<bool> = self.parts.iter().map(|part| all || !part.on).collect();
+        due.extend(self.end_sounding(|ours| off.get(ours.part).copied().unwrap_or(true)));
     }
 
     /// How long before they sound notes were planned.

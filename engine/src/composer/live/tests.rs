@@ -138,6 +138,55 @@ fn only_chord_tones_within_the_register_are_played_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_part_that_is_switched_off_begins_nothing_more_not_even_what_was_planned() {
+    for mode in [LiveMode::Accompany, LiveMode::Continue] {
+        let mut stage = Stage::new(settings(mode));
+        let mut all = parts(&vocabulary());
+        stage.phrase();
+        stage.to(80.0);
+        let violas = |stage: &Stage, from: usize| stage.begun[from..].iter().filter(|&&(_, part, _)| part == 2).count();
+        assert!(violas(&stage, 0) > 0, "{mode:?}");
+        // A moment at which the part has a note to come that nothing new could be ready in the place of.
+        let near = |stage: &Stage| stage.planner.planned().any(|note| note.part == 2 && note.onset < stage.now + 0.2);
+        while !near(&stage) {
+            stage.to(stage.now + BLOCK / 2.0);
+            assert!(stage.now < 500.0, "{mode:?}: it never has");
+        }
+        all[2].on = false;
+        stage.planner.set(settings(mode), &all);
+        let begun = stage.begun.len();
+        stage.to(stage.now + 60.0);
+        let sent = stage.begun[begun..].iter().filter(|&&(_, part, _)| part == 2).count();
+        assert!(stage.begun.len() > begun + 5 && sent == 0, "{mode:?}: {sent} of {}", stage.begun.len() - begun);
+        all[2].on = true;
+        stage.planner.set(settings(mode), &all);
+        stage.to(stage.now + 80.0);
+        assert!(violas(&stage, begun) > 0, "{mode:?}: it never comes back");
+        // All of them: silence.
+        all.iter_mut().for_each(|part| part.on = false);
+        stage.planner.set(settings(mode), &all);
+        let begun = stage.begun.len();
+        stage.to(stage.now + 1.0);
+        assert_eq!((stage.begun.len(), stage.down.len()), (begun, 0), "{mode:?}: what sounds is not ended");
+        stage.to(stage.now + 19.0);
+        assert_eq!((stage.begun.len(), stage.down.len()), (begun, 0), "{mode:?}");
+    }
+}
+
+#[test]
+fn no_beat_has_more_notes_than_the_musician_allows() {
+    for most in [1, 2, 3] {
+        let mut stage = Stage::new(LiveSettings { per_beat: most, ..settings(LiveMode::Accompany) });
+        stage.on(60);
+        stage.to(200.0);
+        let mut beats: std::collections::BTreeMap<i64, u32> = Default::default();
+        stage.begun.iter().for_each(|&(beat, ..)| *beats.entry(beat.floor() as i64).or_default() += 1);
+        assert!(beats.len() > 20 && beats.values().all(|&count| count <= most), "{most}: {beats:?}");
+        assert!(beats.values().any(|&count| count == most), "{most}: {beats:?}");
+    }
+}
+
+#[test]
 fn a_loop_of_four_bars_played_a_hundred_times_leaks_nothing_and_hangs_nothing() {
     for mode in [LiveMode::Continue, LiveMode::Accompany] {
         let mut stage = Stage::new(settings(mode));

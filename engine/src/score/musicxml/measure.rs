@@ -6,17 +6,13 @@ use roxmltree::Node;
 
 use super::grace::Graces;
 use super::instruments::{Instrument, PartInfo};
+use super::pedals::{self, DAMPER, PEDALS};
 use super::values::{child, number, quarters, semitones, text, velocity, velocity_of_share};
 
 /// Velocity until a dynamic mark says otherwise.
 const DEFAULT_VELOCITY: u8 = 64;
 /// Durations beyond this many quarter notes are slips.
 const LONGEST: f64 = 1e5;
-
-/// MIDI controllers of the pedals that a sound element moves.
-const PEDALS: [(&str, u8); 3] = [("damper-pedal", DAMPER), ("sostenuto-pedal", 66), ("soft-pedal", 67)];
-/// The sustain pedal's.
-const DAMPER: u8 = 64;
 
 /// A note, with ticks from the start of its measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,7 +263,7 @@ impl<'a> PartReader<'a> {
             for pedal in kind.children().filter(|node| node.has_tag_name("pedal")) {
                 // What is heard goes before what is drawn.
                 if !says("damper-pedal") {
-                    let moved = pedal_moved(pedal.attribute("type").unwrap_or_default());
+                    let moved = pedals::moved_by_sign(pedal.attribute("type").unwrap_or_default());
                     open.measure.controls.extend(moved.iter().map(|&value| (at as u64, DAMPER, value)));
                 }
             }
@@ -286,28 +282,9 @@ impl<'a> PartReader<'a> {
             open.dynamics.push((at, velocity_of_share(share)));
         }
         for (name, number) in PEDALS {
-            let down = |said: &str| match said.trim() {
-                "yes" => Some(127),
-                "no" => Some(0),
-                per_cent => per_cent
-                    .parse::<f64>()
-                    .ok()
-                    .filter(|share| (0.0..=100.0).contains(share))
-                    .map(|share| (share * 1.27).round() as u8),
-            };
-            let moved = node.attribute(name).and_then(down);
+            let moved = node.attribute(name).and_then(pedals::value);
             open.measure.controls.extend(moved.map(|value| (at.max(0) as u64, number, value)));
         }
-    }
-}
-
-/// Where the pedal goes at a sign, one after another.
-fn pedal_moved(kind: &str) -> &'static [u8] {
-    match kind {
-        "start" | "resume" => &[127],
-        "stop" | "discontinue" => &[0],
-        "change" => &[0, 127],
-        _ => &[],
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::container;
 use super::duration::{Figure, figures};
+use super::pedals::Pedals;
 use crate::score::bars::{self, Bar};
 use crate::score::spelling::{STEPS, spelled};
 use crate::score::voices::{self, Chord};
@@ -14,7 +15,8 @@ use crate::score::{Key, Score, ScoreError, Track};
 /// Figures, which are notes of a voice in a measure: each takes about 300 bytes.
 const MOST_FIGURES: usize = 1_000_000;
 
-/// Writes a partwise MusicXML file, compressed if its name ends in .mxl. Controllers are left out.
+/// Writes a partwise MusicXML file, compressed if its name ends in .mxl. Of its controllers the
+/// pedals are kept.
 pub fn write(path: &Path, score: &Score) -> Result<(), ScoreError> {
     let text = write_bytes(score, path)?;
     let packed = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mxl"));
@@ -42,10 +44,13 @@ pub fn write_bytes(score: &Score, path: &Path) -> Result<String, ScoreError> {
         list(i + 1, track, &mut out);
     }
     out.push_str("</part-list>\n");
-    let mut figures = 0;
+    let (mut figures, controls) = (0, score.controls());
     for (i, track) in score.tracks.iter().enumerate() {
         let voices = voices::voices(track).ok_or_else(|| too_large("more than 256 notes of a track overlap"))?;
-        let mut part = Part { number: i + 1, score: &score, track, voices, figures: &mut figures, out: &mut out };
+        let controls = controls.get(&score.controls_of(i)).map_or(&[][..], Vec::as_slice);
+        let pedals = Pedals::new(controls);
+        let mut part =
+            Part { number: i + 1, score: &score, track, pedals, voices, figures: &mut figures, out: &mut out };
         part.write(&bars).ok_or_else(|| too_large("it has a million notes and rests"))?;
     }
     out.push_str("</score-partwise>\n");
@@ -103,6 +108,8 @@ struct Part<'a> {
     number: usize,
     score: &'a Score,
     track: &'a Track,
+    /// Its own, or those of its channel.
+    pedals: Pedals<'a>,
     voices: Vec<Vec<Chord>>,
     figures: &'a mut usize,
     out: &'a mut String,
@@ -128,12 +135,21 @@ impl Part<'_> {
             if at == bar.start {
                 // Nothing sounds: a rest of the whole measure.
                 let length = bar.end - bar.start;
+                *self.figures += self.pedals.write(bar.start + 1, bar.start, self.out);
                 let _ = writeln!(
                     self.out,
                     "<note><rest measure=\"yes\"/><duration>{length}</duration><voice>1</voice></note>"
                 );
+                *self.figures += self.pedals.write(bar.end, bar.end, self.out);
+            }
+            if i + 1 == bars.len() {
+                // The pedal is often lifted after the last note.
+                *self.figures += self.pedals.write(u64::MAX, bar.end, self.out);
             }
             self.out.push_str("</measure>\n");
+            if *self.figures > MOST_FIGURES {
+                return None;
+            }
         }
         self.out.push_str("</part>\n");
         Some(())
@@ -199,20 +215,29 @@ impl Part<'_> {
         if *at > bar.start {
             let _ = writeln!(self.out, "<backup><duration>{}</duration></backup>", *at - bar.start);
         }
+        // The first voice has the pedals: before what they are moved with, after what they are moved in.
+        let mut pedals = (*at == bar.start).then_some(&mut self.pedals);
+        let mut pedalled = |until: u64, now: u64, lines: &mut String| match &mut pedals {
+            Some(pedals) => pedals.write(until, now, lines),
+            None => 0,
+        };
         let mut now = bar.start;
         let mut lines = String::new();
         while let Some(chord) = chords.get(*next).filter(|chord| chord.start < bar.end) {
             let (start, end) = (chord.start.max(bar.start), chord.end.min(bar.end));
+            *self.figures += pedalled((now + 1).min(start), now, &mut lines);
             rest(now, start, voice, self.score.resolution, self.figures, &mut lines);
+            *self.figures += pedalled(start, start, &mut lines);
             let mut from = start;
             for figure in figures(end - start, self.score.resolution) {
                 let ties = (from > chord.start, from + figure.ticks < chord.end);
                 let written = Written { part: self.number, drums: self.track.drums, voice, fifths };
+                *self.figures += pedalled(from + 1, from, &mut lines);
                 for (i, &(pitch, velocity)) in chord.notes.iter().enumerate() {
                     written.note(pitch, velocity, i > 0, &figure, ties, &mut lines);
                 }
-                *self.figures += chord.notes.len();
                 from += figure.ticks;
+                *self.figures += chord.notes.len() + pedalled(from, from, &mut lines);
             }
             now = end;
             if *self.figures > MOST_FIGURES {
@@ -223,7 +248,9 @@ impl Part<'_> {
             }
             *next += 1;
         }
+        *self.figures += pedalled((now + 1).min(bar.end), now, &mut lines);
         rest(now, bar.end, voice, self.score.resolution, self.figures, &mut lines);
+        *self.figures += pedalled(bar.end, bar.end, &mut lines);
         self.out.push_str(&lines);
         *at = bar.end;
         Some(())

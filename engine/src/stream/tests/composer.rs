@@ -128,6 +128,58 @@ fn the_musician_plays_one_part_and_the_others_are_composed() {
 }
 
 #[test]
+fn a_part_that_is_off_is_given_nothing_also_when_it_is_switched_off_in_the_middle_of_a_plan() {
+    for mode in [LiveMode::Continue, LiveMode::Accompany] {
+        let mut song = Song::new(LiveSettings { per_beat: 4, ..settings(mode) });
+        let switch = |song: &Song, part: usize, on: bool| {
+            let mut hints = crate::arranger::Hints::default();
+            hints.on[part] = on;
+            song.engine.control.set_hints(hints);
+        };
+        let of = |song: &Song, from: usize, part: u8| song.begun[from..].iter().filter(|note| note.0 == part).count();
+        switch(&song, 3, false);
+        song.phrase();
+        song.to(16.0);
+        assert!(song.begun.len() > 10 && of(&song, 0, 3) == 0, "{mode:?}: {:?}", song.begun);
+        // The part that plays most, while it has notes to come; what is sent ahead is sent, and MIDI is as late as sound.
+        let most = (1..3).max_by_key(|&part| of(&song, 0, part)).unwrap();
+        let planned = |song: &Song| song.engine.telemetry.planned().iter().any(|note| note.part == most);
+        while !planned(&song) {
+            song.block(&[]);
+        }
+        switch(&song, usize::from(most), false);
+        let sent = f64::from(song.engine.control.latency_samples(RATE)) / RATE * 2.0 + 0.25;
+        song.to(song.beat + sent);
+        assert!(!planned(&song), "{mode:?}: what is not to be played is shown");
+        let begun = song.begun.len();
+        song.to(song.beat + 16.0);
+        assert!(song.begun.len() > begun + 5 && of(&song, begun, most) == 0, "{mode:?}: {:?}", &song.begun[begun..]);
+        assert!(of(&song, begun, 3) > 0, "{mode:?}: the part that was off is on again, and is given nothing");
+        song.end();
+    }
+}
+
+#[test]
+fn a_musicians_register_density_and_chord_hold_in_what_sounds() {
+    let limits =
+        LiveSettings { lowest: 50, highest: 76, per_beat: 2, chord_tones: true, ..settings(LiveMode::Accompany) };
+    let mut song = Song::new(limits);
+    let chord = [48, 52, 55];
+    song.block(&chord.map(|key| EventKind::NoteOn { key, velocity: 90 }));
+    song.to(40.0);
+    let latency = u64::from(song.engine.control.latency_samples(RATE));
+    let mut beats: std::collections::BTreeMap<u64, u32> = Default::default();
+    for (&(part, key), &at) in song.begun.iter().zip(&song.times).filter(|((part, _), _)| *part > 0) {
+        assert!([0, 4, 7].contains(&(key % 12)) && (50..=76).contains(&key), "part {part} plays {key}");
+        // At 120 quarter notes a minute; a sample early is on time.
+        *beats.entry((at + 2 - latency) / 24_000).or_default() += 1;
+    }
+    assert!(beats.len() > 8 && beats.values().all(|&count| count <= 2), "{beats:?}");
+    song.block(&chord.map(|key| EventKind::NoteOff { key }));
+    song.end();
+}
+
+#[test]
 fn a_loop_of_four_bars_played_again_and_again_hangs_no_note() {
     for mode in [LiveMode::Continue, LiveMode::Accompany] {
         let mut song = Song::new(LiveSettings { per_beat: 1, ..settings(mode) });

@@ -5,15 +5,19 @@ notes with that difference; its gain is how much more that is than if all notes 
 """
 
 import math
+import warnings
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+import onnxruntime
 import torch
+from torch import Tensor, nn
 
 from . import vocabulary as v
 from .corpus import Song
 from .data import first_windows
+from .graph import OPSET
 from .model import Composer, turned
 
 matplotlib.use("Agg")
@@ -27,46 +31,62 @@ DIFFERENCES = {
 """Field and the differences shown: of a note from the one it looks at."""
 
 
-@torch.no_grad()
-def weights(model: Composer, events: torch.Tensor) -> torch.Tensor:
-    """Attention of the last layer, fp32 [heads, events, events]: who looks (rows) at whom; events int64 [events, 6]."""
-    x, angle = model.vectors(events[None])
-    for block in model.blocks[:-1]:
-        x = block(x, angle)
-    block = model.blocks[-1]
-    q, k, _ = block.qkv(block.before(x)).unflatten(-1, (3, block.heads, -1)).unbind(2)
-    if angle is not None:
-        q, k = turned(q, angle), turned(k, angle)
-    scores = torch.einsum("bqhd,bkhd->bhqk", q, k)[0] / math.sqrt(q.shape[-1])
-    hidden = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
-    return scores.masked_fill(hidden, -math.inf).softmax(-1)
+class Attention(nn.Module):
+    """Attention of the last layer: events int64 [1, events, 6] -> fp32 [heads, events, events], row looks at column."""
+
+    def __init__(self, model: Composer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, event: Tensor) -> Tensor:
+        x, angle = self.model.vectors(event)
+        for block in self.model.blocks[:-1]:
+            x = block(x, angle)
+        block = self.model.blocks[-1]
+        q, k, _ = block.qkv(block.before(x)).unflatten(-1, (3, block.heads, -1)).unbind(2)
+        if angle is not None:
+            q, k = turned(q, angle), turned(k, angle)
+        scores = torch.einsum("bqhd,bkhd->bhqk", q, k)[0] / math.sqrt(q.shape[-1])
+        place = torch.ones_like(event[0, :, 0]).cumsum(0)
+        later = place[None, :] > place[:, None]
+        return (scores - later * 1e9).softmax(-1)
 
 
-def relative(model: Composer, songs: list[Song]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Mean relative attention and its gain, [heads, differences] each, by field."""
-    found = {
-        name: [np.zeros((model.config["heads"], len(ks))), np.zeros(len(ks))] for name, (_, ks) in DIFFERENCES.items()
-    }
-    attention, pairs = np.zeros((model.config["heads"], 1)), 0
-    for window in first_windows(songs, model.config["window"]):
-        given = weights(model, torch.from_numpy(window)).numpy()
-        at = np.flatnonzero(window[:, v.TYPE] == v.NOTE)
-        given, notes = given[:, at][:, :, at], window[at]
+def export(model: Composer, file: Path) -> None:
+    """Writes the network with its attention as output, `event` -> `attention`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    example = torch.ones(1, 16, 6, dtype=torch.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Attention(model).eval(), example, str(file), opset_version=OPSET, dynamo=False, input_names=["event"],
+            output_names=["attention"], dynamic_axes={"event": {1: "events"}, "attention": {1: "events", 2: "events"}},
+        )  # fmt: skip
+
+
+def relative(file: Path, songs: list[Song], window: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Mean relative attention and its gain, [heads, differences] each, by field, of an exported network."""
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    seen = {name: [0.0, np.zeros(len(ks))] for name, (_, ks) in DIFFERENCES.items()}
+    attention, pairs = 0.0, 0
+    for events in first_windows(songs, window):
+        given = session.run(None, {"event": events[None]})[0]
+        at = np.flatnonzero(events[:, v.TYPE] == v.NOTE)
+        given, notes = given[:, at][:, :, at], events[at]
         before = np.tri(len(at), dtype=bool)
-        attention += given[:, before].sum(1, keepdims=True)
+        attention = attention + given[:, before].sum(1, keepdims=True, dtype=np.float64)
         pairs += before.sum()
         for name, (field, ks) in DIFFERENCES.items():
             steps = notes[:, None, field] - notes[None, :, field]
-            for i, k in enumerate(ks):
-                here = before & (steps == k)
-                found[name][0][:, i] += given[:, here].sum(1)
-                found[name][1][i] += here.sum()
-    return {n: (seen / attention, seen / attention - count / pairs) for n, (seen, count) in found.items()}
+            here = [before & (steps == k) for k in ks]
+            seen[name][0] = seen[name][0] + np.stack([given[:, h].sum(1, dtype=np.float64) for h in here], 1)
+            seen[name][1] += [h.sum() for h in here]
+    return {n: (each / attention, each / attention - count / pairs) for n, (each, count) in seen.items()}
 
 
-def draw(model: Composer, songs: list[Song], file: Path) -> dict[str, list[float]]:
-    """A picture of both for each field and head. Returns the largest gain of each head and where, by field."""
-    found = relative(model, songs)
+def draw(network: Path, songs: list[Song], window: int, file: Path) -> dict[str, list[float]]:
+    """A picture of both for each field and head of an exported network; returns each head's largest gain and where."""
+    found = relative(network, songs, window)
     figure, axes = plt.subplots(2, len(found), figsize=(14, 6), constrained_layout=True)
     titles = "mean relative attention", "gain over looking at all alike"
     largest = {}

@@ -8,8 +8,7 @@ import torch
 import yaml
 
 from ..manifest import MANIFEST
-from . import corpus
-from .attention import draw
+from . import attention, corpus
 from .evaluation import held_out
 from .exporting import export
 from .fixtures import write_golden
@@ -70,7 +69,10 @@ def main() -> None:
         case "evaluate":
             result = held_out(model, corpus.part(songs, arguments.split, config["music"]))
         case "attention":
-            result = draw(model, corpus.part(songs, "test", config["music"])[: arguments.songs], arguments.out)
+            network = arguments.checkpoint / "attention.onnx"
+            attention.export(model, network)
+            test = corpus.part(songs, "test", config["music"])[: arguments.songs]
+            result = attention.draw(network, test, model.config["window"], arguments.out)
         case "export":
             result = export(arguments.checkpoint, songs, arguments.models, arguments.golden)
         case "split":

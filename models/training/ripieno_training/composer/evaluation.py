@@ -1,6 +1,7 @@
 """What a network makes of songs that it never saw."""
 
 import torch
+from torch import Tensor
 
 from . import vocabulary as v
 from .corpus import Song
@@ -23,5 +24,10 @@ def held_out(model: Composer, songs: list[Song]) -> dict[str, float]:
         with torch.autocast(device.type, torch.bfloat16):
             total += losses(model, events, real).double().cpu()
         count += int(real[:, 1:].sum())
+    return per_event(total, count)
+
+
+def per_event(total: Tensor, count: int) -> dict[str, float]:
+    """Nats of `count` events by field, [6] -> of one event, of all fields (`nll`) and of each."""
     each = (total / count).tolist()
     return {"nll": round(sum(each), 4)} | {name: round(x, 4) for name, x in zip(v.FIELDS, each, strict=True)}

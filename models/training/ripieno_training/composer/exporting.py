@@ -17,9 +17,10 @@ from ..signatures import tensor
 from . import vocabulary as v
 from .corpus import MUSIC, Song, part
 from .data import first_windows, sequence
-from .evaluation import held_out
+from .eight_bits import in_eight_bits
+from .evaluation import per_event
 from .graph import OPSET, network
-from .model import Composer, Dependent, parameters
+from .model import Composer, Dependent, field_losses, parameters
 from .training import load_best
 
 NAMES = {
@@ -30,6 +31,10 @@ GOLDEN_EVENTS, GOLDEN_CHECKED = 64, 8
 FREE = "haupt/"
 """Golden values show notes: of a collection that is CC0. Where there is none there are no golden values."""
 TOLERANCE = 1e-4
+EIGHT_BITS = "_8bit"
+"""Ending of the name of a network whose matrices are rounded to 8 bits. Its heads are the other's, file and all."""
+ROUNDED_TOLERANCE = 0.25
+"""Logits of one that rounds: whatever computes in another order rounds some numbers the other way."""
 
 
 class Called(nn.Module):
@@ -110,6 +115,18 @@ class Runner:
         self.cache = dict(zip(names, out[1:], strict=True))
         return out[0][0]
 
+    def likelihood(self, heads: nn.Module, songs: list[Song]) -> dict[str, float]:
+        """As held_out, of the file as it is, with `heads` in PyTorch."""
+        total, count = torch.zeros(6, dtype=torch.float64), 0
+        for events in first_windows(songs, next(iter(self.cache.values())).shape[2]):
+            hidden = torch.from_numpy(self.hidden(events[:-1], 0)[None, :, :-2])
+            before, events = torch.from_numpy(events[None, :-1]), torch.from_numpy(events[None])
+            with torch.no_grad():
+                logits = heads(hidden, before[..., [v.BEAT, v.POSITION]], events[:, 1:])
+            total += field_losses(logits, events, torch.ones_like(events[..., 0], dtype=torch.bool)).double()
+            count += events.shape[1] - 1
+        return per_event(total, count)
+
     def logits(self, hidden: np.ndarray, event: np.ndarray) -> list[np.ndarray]:
         """Logits of each field, in the order of FIELDS."""
         feeds = {"hidden": hidden[None]}
@@ -149,14 +166,15 @@ def check(model: Composer, runner: Runner, events: np.ndarray) -> float:
     return worst
 
 
-def golden(model: Composer, name: str, song: Song) -> dict:
-    """A song's first events and the logits of the last of them."""
+def golden(model: Composer, name: str, song: Song, tolerance: float) -> dict:
+    """A song's first events and the logits of the last of them, to which a file's may differ so much."""
     events = sequence(song.notes, GOLDEN_EVENTS, 0, 0)
     logits = expected(model, events)
     return {
         "made_by": "python -m ripieno_training.composer export",
         "model": name,
         "song": song.name,
+        "tolerance": tolerance,
         "events": events.tolist(),
         "first": len(events) - GOLDEN_CHECKED,
         "logits": {
@@ -167,39 +185,46 @@ def golden(model: Composer, name: str, song: Song) -> dict:
 
 
 def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> dict:
-    """Writes everything; returns the figures of the manifest."""
+    """Writes everything, in 32 bits and in 8; returns the figures of the manifest."""
     model, state = load_best(checkpoint)
     model = halved(model)
     config = state["config"]
-    name = NAMES.get(config["model"], config["model"])
-    file, heads = (models / "composer" / f"{stem}.onnx" for stem in (name, f"{name}_heads"))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    graph = network(model)
-    halve(graph)
-    onnx.save(graph, str(file))
-    write_heads(model, heads)
     test = part(songs, "test", config["music"])
-    runner = Runner(file, heads)
-    worst = check(model, runner, first_windows(test[:1], 256)[0])
-    if worst > TOLERANCE:
-        raise RuntimeError(f"{name}: the files differ from the network by {worst}")
-    figures = {f"test_{key}": value for key, value in held_out(model, test).items()}
-    figures |= {
+    trained = {
         "valid_nll": state["score"],
         "training_steps": min(state["log"], key=lambda line: line["nll"])["step"],
         "training_minutes": round(state["seconds"] / 60, 1),
     }
+    name = NAMES.get(config["model"], config["model"])
+    (models / "composer").mkdir(parents=True, exist_ok=True)
+    heads = models / "composer" / f"{name}_heads.onnx"
+    write_heads(model, heads)
     made_by = f"python -m ripieno_training.composer train --model {config['model']}"
     made_by += " && python -m ripieno_training.composer export"
-    licence = MUSIC[config["music"]].licence
-    for stem, path, module, (inputs, outputs), own in zip(
-        (name, f"{name}_heads"), (file, heads), (model, model.heads), lines(model), (figures, {}), strict=True
-    ):
-        count = parameters(module) - (parameters(model.heads) if module is model else 0)
-        write_model_entry(stem, path, licence, made_by, count, inputs, outputs, own, models / "manifest.toml")
     free = (s for split in ("test", "valid") for s in part(songs, split, config["music"]) if s.name.startswith(FREE))
-    if (song := next(free, None)) is None:
-        return figures | {"largest_difference": worst}
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(golden(model, name, song), separators=(",", ":")) + "\n")
-    return figures | {"largest_difference": worst}
+    song = next(free, None)
+    result = {}
+    for eight in (False, True):
+        stem, like = (f"{name}{EIGHT_BITS}", in_eight_bits(model)) if eight else (name, model)
+        tolerance = ROUNDED_TOLERANCE if eight else TOLERANCE
+        file = models / "composer" / f"{stem}.onnx"
+        graph = network(model, eight)
+        halve(graph)
+        onnx.save(graph, str(file))
+        runner = Runner(file, heads)
+        worst = check(like, runner, first_windows(test[:1], 256)[0])
+        if worst > tolerance:
+            raise RuntimeError(f"{stem}: the files differ from the network by {worst}")
+        figures = {f"test_{key}": value for key, value in runner.likelihood(model.heads, test).items()} | trained
+        for ending, path, module, (inputs, outputs), own in zip(
+            ("", "_heads"), (file, heads), (model, model.heads), lines(model), (figures, {}), strict=True
+        ):
+            count = parameters(module) - (parameters(model.heads) if module is model else 0)
+            entry = f"{stem}{ending}", path, MUSIC[config["music"]].licence, made_by, count, inputs, outputs, own
+            write_model_entry(*entry, models / "manifest.toml")
+        if song is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            values = golden(like, stem, song, tolerance)
+            (folder / f"{stem}.json").write_text(json.dumps(values, separators=(",", ":")) + "\n")
+        result[stem] = figures | {"largest_difference": worst}
+    return result

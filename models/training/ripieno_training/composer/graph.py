@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from . import vocabulary as v
+from .eight_bits import BLOCK, INT8_INPUTS, rounded
 from .model import Composer
 from .vocabulary import BEAT, POSITION
 
@@ -19,7 +20,8 @@ OPSET = 17
 class Graph:
     """Nodes and weights in the order in which they are added; each call gives the name of what it makes."""
 
-    def __init__(self) -> None:
+    def __init__(self, eight_bits: bool) -> None:
+        self.eight_bits = eight_bits
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
 
@@ -38,6 +40,17 @@ class Graph:
         out = self.call("MatMul", x, self.held(layer.weight.T))
         return out if layer.bias is None else self.call("Add", out, self.held(layer.bias))
 
+    def block_linear(self, x: str, layer: nn.Linear) -> str:
+        """A layer of a block of the transformer."""
+        if not self.eight_bits:
+            return self.linear(x, layer)
+        held = [self.held(array) for array in rounded(layer.weight)]
+        out = self.call(
+            "MatMulNBits", x, *held, domain="com.microsoft", K=layer.in_features, N=layer.out_features, bits=8,
+            block_size=BLOCK, accuracy_level=INT8_INPUTS,
+        )  # fmt: skip
+        return out if layer.bias is None else self.call("Add", out, self.held(layer.bias))
+
     def norm(self, x: str, layer: nn.LayerNorm) -> str:
         held = self.held(layer.weight), self.held(layer.bias)
         return self.call("LayerNormalization", x, *held, axis=-1, epsilon=layer.eps)
@@ -46,12 +59,13 @@ class Graph:
         return self.call("Cast", x, to=to)
 
 
-def network(model: Composer) -> onnx.ModelProto:
+def network(model: Composer, eight_bits: bool = False) -> onnx.ModelProto:
     """event int64 [1, S, 6], past_key_I and past_value_I fp32 [1, heads, window, width / heads], seqlens_k int32 [1]
     (events up to the last of these, less one), total_sequence_length int32 [1] -> hidden fp32 [1, S, width + 2], whose
-    last two numbers are the events' beat and position codes, present_key_I, present_value_I.
+    last two numbers are the events' beat and position codes, present_key_I, present_value_I. `eight_bits`: as in
+    eight_bits.py.
     """
-    g, config = Graph(), model.config
+    g, config = Graph(eight_bits), model.config
     width, heads, layers, window = (config[name] for name in ("width", "heads", "layers", "window"))
     codes = [g.call("Gather", "event", g.held(np.int64(field)), axis=2) for field in range(6)]
     x = ""
@@ -71,7 +85,7 @@ def network(model: Composer) -> onnx.ModelProto:
         turn = None
     caches = []
     for i, block in enumerate(model.blocks):
-        q, k, value = g.call("Split", g.linear(g.norm(x, block.before), block.qkv), outputs=3, axis=-1)
+        q, k, value = g.call("Split", g.block_linear(g.norm(x, block.before), block.qkv), outputs=3, axis=-1)
         if turn:
             q, k = (_turned(g, y, turn, heads, width) for y in (q, k))
         names = [f"{kind}_{i}" for kind in ("past_key", "past_value", "present_key", "present_value")]
@@ -81,9 +95,9 @@ def network(model: Composer) -> onnx.ModelProto:
             outputs=[seen, *names[2:]], domain="com.microsoft", num_heads=heads, kv_num_heads=heads,
         )  # fmt: skip
         caches.append(names)
-        x = g.call("Add", x, g.linear(seen, block.project))
-        up = g.call("Gelu", g.linear(g.norm(x, block.between), block.up), domain="com.microsoft")
-        x = g.call("Add", x, g.linear(up, block.down))
+        x = g.call("Add", x, g.block_linear(seen, block.project))
+        up = g.call("Gelu", g.block_linear(g.norm(x, block.between), block.up), domain="com.microsoft")
+        x = g.call("Add", x, g.block_linear(up, block.down))
     last = [
         g.call("Unsqueeze", g.cast(codes[field], TensorProto.FLOAT), g.held(np.array([2])))
         for field in (BEAT, POSITION)

@@ -200,12 +200,18 @@ HAS = {TYPE: range(5), BEAT: (v.NOTE,), POSITION: (v.NOTE,), PITCH: (v.NOTE,), D
 
 
 def losses(model: Composer, events: Tensor, real: Tensor) -> Tensor:
+    """field_losses of what a network makes of events."""
+    return field_losses(model(events), events, real)
+
+
+def field_losses(predicted: list[Tensor], events: Tensor, real: Tensor) -> Tensor:
     """Sum over the real events of each field's cross-entropy where an event has it, in nats, fp32 [6].
 
-    events int64 [batch, events, 6]; real bool [batch, events], False for padding, which comes last.
+    predicted: logits [batch, events - 1, size] of each field; events int64 [batch, events, 6]; real bool
+    [batch, events], False for padding, which comes last.
     """
     target, out = events[:, 1:], []
-    for field, logits in enumerate(model(events)):
+    for field, logits in enumerate(predicted):
         kinds = torch.tensor(HAS[field], device=events.device)
         counts = torch.isin(target[..., TYPE], kinds) & real[:, 1:]
         each = F.cross_entropy(logits.float().flatten(0, 1), target[..., field].flatten(), reduction="none")

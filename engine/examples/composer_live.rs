@@ -4,7 +4,7 @@
 //! A melody is played over a loop of four bars at 180 quarter notes a minute while the ensemble answers (`accompany`), or
 //! for the first two bars while it goes on in the others (`continue`). Lateness is counted in beats of the song by the clock
 //! of the audio thread, so a machine that is busy shows here as what a musician would hear. `--loops 100 --fast` plays as
-//! fast as the engine can, as a bounce does; memory is read after a fifth of the loops and after all.
+//! fast as the engine can, as a bounce does; memory is read after every fifth of the loops.
 //!
 //!     composer_live [accompany|continue] [--loops N] [--tempo BPM] [--fast]
 
@@ -72,7 +72,7 @@ fn main() -> Result<(), String> {
     }
     let beats = BLOCK as f64 / RATE * asked.tempo / 60.0;
     let mut down: BTreeSet<(u8, u8)> = BTreeSet::new();
-    let (mut notes, mut last, mut at_a_fifth) = (0u64, 0u8, 0.0);
+    let (mut notes, mut last, mut resident) = (0u64, 0u8, Vec::new());
     let begun = Instant::now();
     let mut blocks = 0u32;
     for round in 0..asked.loops {
@@ -107,12 +107,11 @@ fn main() -> Result<(), String> {
                 std::thread::sleep(due.saturating_sub(begun.elapsed()));
             }
         }
-        if round + 1 == (asked.loops / 5).max(1) {
-            at_a_fifth = memory();
+        if (round + 1).is_multiple_of((asked.loops / 5).max(1)) {
+            resident.push(format!("{:.1}", memory()));
         }
     }
     let (took, played) = (begun.elapsed().as_secs_f64(), f64::from(blocks) * BLOCK as f64 / RATE);
-    let at_the_end = memory();
     engine.control.set_composer(LiveSettings::default());
     engine.audio.event(Event { offset: 0, kind: EventKind::AllOff });
     // The longest latency, and the blocks of its end.
@@ -133,7 +132,7 @@ fn main() -> Result<(), String> {
     let status = engine.telemetry.status();
     println!("{} loops of {LOOP} beats at {}: {played:.0} s of music in {took:.0} s", asked.loops, asked.tempo);
     println!("notes begun: {notes}; hanging at the end: {down:?}; events lost: {}", engine.telemetry.lost_events());
-    println!("memory after a fifth of the loops: {at_a_fifth:.1} MiB, after all: {at_the_end:.1} MiB");
+    println!("memory after every fifth of the loops, MiB: {}", resident.join(", "));
     println!("passages: {}, underruns: {}", engine.telemetry.live_passages(), engine.telemetry.underruns());
     match engine.telemetry.foresight() {
         Some(found) => println!(

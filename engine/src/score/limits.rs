@@ -17,6 +17,9 @@ const MOST_IN_METER: u32 = 1024;
 /// Letters of a name that are kept.
 pub const LONGEST_NAME: usize = 80;
 
+/// Quarter notes after the end of the last note up to which controllers are moved.
+const LONGEST_TAIL: u64 = 64;
+
 /// The bytes of a file that has at most so many.
 pub fn load(path: &Path, most: u64) -> Result<Vec<u8>, ScoreError> {
     let unreadable = |error: std::io::Error| ScoreError::unreadable(path, &error);
@@ -44,6 +47,9 @@ pub fn checked(mut score: Score, path: &Path) -> Result<Score, ScoreError> {
     if score.beats(score.end()) > MOST_BEATS {
         return Err(ScoreError::too_large(path, format!("longer than {MOST_BEATS} quarter notes")));
     }
+    // A pedal would hold the last notes until then.
+    let last = score.end().saturating_add(LONGEST_TAIL * u64::from(score.resolution));
+    score.tracks.iter_mut().for_each(|track| track.controls.retain(|control| control.tick <= last));
     let hours = score.seconds() / 3600.0;
     if hours > MOST_SECONDS / 3600.0 {
         let reason = format!("{hours:.0} hours long, and {:.0} is the most", MOST_SECONDS / 3600.0);

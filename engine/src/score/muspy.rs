@@ -292,6 +292,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pedal_that_is_never_lifted_or_after_a_million_years_holds_no_note_for_ever() {
+        for (number, value) in [(64, 0), (1, 0)] {
+            let score = read(&format!(
+                r#"{{"resolution": 24, "tracks": [{{"notes": [{{"time": 0, "pitch": 60, "duration": 24}}], "annotations": [
+                {{"time": 0, "annotation": {{"number": 64, "value": 127}}, "group": "control_change"}},
+                {{"time": 1152921504606846976, "annotation": {{"number": {number}, "value": {value}}},
+                "group": "control_change"}}]}}]}}"#
+            ));
+            assert_eq!(crate::score::Playback::of(&score.unwrap()).seconds(), 0.5);
+        }
+    }
+
+    #[test]
     fn what_is_no_music_is_told() {
         for text in [
             "{}",

@@ -57,12 +57,12 @@ impl<'a> Pedals<'a> {
         let mut written = 0;
         while let Some((control, left)) = self.left.split_first().filter(|(control, _)| control.tick < until) {
             self.left = left;
-            written += usize::from(self.write_one(control, control.tick as i64 - now as i64, out));
+            written += usize::from(self.write_one(control, i128::from(control.tick) - i128::from(now), out));
         }
         written
     }
 
-    fn write_one(&mut self, control: &Control, ticks: i64, out: &mut String) -> bool {
+    fn write_one(&mut self, control: &Control, ticks: i128, out: &mut String) -> bool {
         let (number, value) = match pedal::position(control) {
             Some(value) => (DAMPER, value),
             None => (control.number, control.value),

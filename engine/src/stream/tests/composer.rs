@@ -224,6 +224,41 @@ fn without_a_transport_notes_come_at_the_tempo_that_was_set() {
     song.end();
 }
 
+#[test]
+fn when_the_tempo_changes_what_is_composed_stays_on_the_beats_of_the_song() {
+    const BLOCK: usize = 500;
+    let mut engine = composing(settings(LiveMode::Continue));
+    let latency = f64::from(engine.control.latency_samples(RATE));
+    let (mut at, mut beat, mut begun) = (0.0, 0.0, Vec::new());
+    // Where each tempo begins, samples and beats.
+    let mut tempi = Vec::new();
+    engine.audio.event(Event { offset: 0, kind: EventKind::NoteOn { key: 60, velocity: 90 } });
+    for (tempo, until) in [(120.0, 6.0), (73.0, 12.0), (171.0, 24.0)] {
+        tempi.push((at, beat, tempo));
+        while beat < until {
+            if at == 6_000.0 {
+                engine.audio.event(Event { offset: 0, kind: EventKind::NoteOff { key: 60 } });
+            }
+            engine.audio.transport(Transport { tempo_bpm: tempo, beat, playing: true, bar: 4.0 });
+            engine.audio.process(BLOCK);
+            begun.extend(engine.audio.midi_out().filter(|n| n.on).map(|n| at + f64::from(n.offset) - latency));
+            at += BLOCK as f64;
+            beat += BLOCK as f64 / RATE * tempo / 60.0;
+        }
+    }
+    let mut heard = [0; 3];
+    // The first is the musician's.
+    for sample in &begun[1..] {
+        let last = tempi.partition_point(|(from, ..)| from <= sample) - 1;
+        let (from, beat, tempo) = tempi[last];
+        let tick = RATE * 60.0 / tempo / 12.0;
+        let ticks = beat * 12.0 + (sample - from) / tick;
+        assert!((ticks - ticks.round()).abs() * tick < 1.5, "at {tempo} a note begins on tick {ticks}");
+        heard[last] += 1;
+    }
+    assert!(heard.iter().all(|&count| count > 3), "{heard:?}");
+}
+
 /// A piece for the keyboard: chords on the beat and beside it, a pedal, pauses that the composer fills; 7 s.
 fn keyboard() -> Vec<(u64, EventKind)> {
     let mut events = Vec::new();

@@ -100,6 +100,19 @@ fn smpte_time_is_seconds_and_ignores_tempo() {
 }
 
 #[test]
+fn no_number_of_frames_a_second_makes_the_reader_panic() {
+    let mut bytes = file(0, &[b"\0\x90\x3c\x64\x64\x80\x3c\x40"]);
+    let known: Vec<u8> = (0x80..=0xff)
+        .filter(|&frames| {
+            (bytes[12], bytes[13]) = (frames, 40);
+            read(&bytes).is_ok()
+        })
+        .collect();
+    // 30, 29.97, 25 and 24, negated.
+    assert_eq!(known, [0xe2, 0xe3, 0xe7, 0xe8]);
+}
+
+#[test]
 fn a_file_cut_off_anywhere_is_an_error_and_never_half_a_piece() {
     let whole = file(1, &[b"\0\x90\x3c\x64\x60\x80\x3c\x40", b"\0\x91\x3c\x64\x60\x81\x3c\x40"]);
     assert!(read(&whole).is_ok());

@@ -30,6 +30,9 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
     if bytes.is_empty() {
         return Err(ScoreError::Empty { path: path.into() });
     }
+    if has_impossible_frames(bytes) {
+        return Err(malformed("it has 128 frames a second".into()));
+    }
     let smf = Smf::parse(bytes).map_err(|error| malformed(error.to_string()))?;
     if is_truncated(bytes) {
         return Err(ScoreError::Truncated { path: path.into() });
@@ -67,6 +70,11 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
         score.notices.push(format!("The file is a list of {patterns} patterns (type 2); they play at once."));
     }
     limits::checked(score, path)
+}
+
+/// Whether a header counts 128 frames a second: `midly` negates them in a byte, and panics where overflow is checked.
+fn has_impossible_frames(bytes: &[u8]) -> bool {
+    bytes.windows(13).any(|header| header.starts_with(b"MThd") && header[12] == 0x80)
 }
 
 /// Whether the last chunk of a file claims more bytes than there are. `midly` reads what is left, and so would play half

@@ -29,19 +29,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     progress.step("Building");
     shell::show(shell::cargo().args(["build", "--release", "--package", "ripieno-tests", "--bin", "soak"]))?;
     progress.step(&format!("Playing for {:.0} seconds", arguments.seconds));
-    let (report, clicks) = (layout::target().join("soak.json"), layout::target().join("soak-clicks"));
+    let [report, picture, clicks] = ["soak.json", "soak.png", "soak-clicks"].map(|name| layout::target().join(name));
     let program = layout::cargo_target().join("release").join(format!("soak{}", std::env::consts::EXE_SUFFIX));
     shell::show(
         shell::program(program)
             .args(["--seconds", &arguments.seconds.to_string(), "--load", &arguments.load.to_string(), "--out"])
             .arg(&report)
+            .arg("--png")
+            .arg(&picture)
             .arg("--clicks")
             .arg(&clicks)
             .env("ORT_DISABLE_TELEMETRY", "1"),
     )?;
     let text = fs::read_to_string(&report).with_context(|| format!("{} was not written", report.display()))?;
     let told: Value = serde_json::from_str(&text).context("the soak's report is not JSON")?;
-    println!("\n{}\nAll of it is in {}.", for_a_musician(&told), report.display());
+    println!("\n{}\nAll of it is in {}, drawn in {}.", for_a_musician(&told), report.display(), picture.display());
     let failures: Vec<&str> = told["failures"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("; ")) }
 }

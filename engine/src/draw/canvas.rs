@@ -6,10 +6,9 @@ use std::sync::OnceLock;
 use ab_glyph::{Font, FontRef, ScaleFont, point};
 use tiny_skia::{Color, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
-use super::DrawnPart;
+use super::{DrawnPart, GREY};
 
 const INK: [u8; 3] = [0xd7, 0xdc, 0xe2];
-const DIM: [u8; 3] = [0x8a, 0x93, 0x9e];
 const GROUND: [u8; 3] = [0x12, 0x15, 0x1a];
 /// Letter height in pixels.
 const TEXT: f32 = 18.0;
@@ -151,7 +150,7 @@ impl Canvas {
 
     /// A label of an axis.
     pub fn label(&mut self, text: &str, x: f32, y: f32, align: f32) {
-        self.text(text, x, y, align, DIM);
+        self.text(text, x, y, align, GREY);
     }
 
     /// Seconds along the bottom, with thin lines through the plot.

@@ -1,9 +1,10 @@
 //! Dense four-part playing in real time for as long as one likes, through the first use of every path, and what it did to
-//! the audio thread, the sound and the memory, as JSON: `cargo xtask soak`.
+//! the audio thread, the sound and the memory, as JSON and as a picture: `cargo xtask soak`.
 
 mod ears;
 mod laps;
 mod machine;
+mod picture;
 mod player;
 mod report;
 
@@ -48,6 +49,9 @@ struct Arguments {
     /// Where the report goes; standard output if not given.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// PNG file of what was chosen over time, and of memory.
+    #[arg(long)]
+    png: Option<PathBuf>,
     /// Folder for the sound around each click; emptied first.
     #[arg(long)]
     clicks: Option<PathBuf>,
@@ -246,6 +250,9 @@ fn main() -> Result<()> {
         failures: Vec::new(),
     };
     report.judge();
+    if let Some(path) = &arguments.png {
+        picture::draw(path, &report)?;
+    }
     let text = serde_json::to_string_pretty(&report)?;
     match &arguments.out {
         Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?,

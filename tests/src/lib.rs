@@ -9,6 +9,7 @@ pub mod clap_host;
 pub mod clicks;
 pub mod files;
 pub mod listen;
+pub mod memory;
 pub mod performer;
 pub mod pieces;
 pub mod recorder;

@@ -63,13 +63,6 @@ impl Reference {
     }
 }
 
-/// MiB of this process in memory; 0 where that cannot be read.
-pub fn resident_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: f64 = status.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0);
-    pages * 4_096.0 / (1 << 20) as f64
-}
-
 /// Processes that wanted to run, on average over the last minute.
 pub fn load_average() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()

@@ -1,6 +1,7 @@
 //! What the soak tells, as JSON.
 
 use ripieno_engine::stream::Telemetry;
+use ripieno_tests::memory::resident_mib;
 use serde::Serialize;
 
 use crate::ears::Click;
@@ -93,7 +94,7 @@ impl Moment {
         while steps.last() == Some(&0) {
             steps.pop();
         }
-        Self { seconds, lap, steps, resident_mib: machine::resident_mib(), load: telemetry.load() }
+        Self { seconds, lap, steps, resident_mib: resident_mib(), load: telemetry.load() }
     }
 }
 

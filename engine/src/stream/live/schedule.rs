@@ -16,8 +16,9 @@ pub(crate) const LENGTHS: [usize; 3] = [LONGEST, 77, 45];
 pub(crate) const LONGEST: usize = 109;
 /// Frames of a network call that are not heard.
 pub(crate) const OVERHEAD: usize = 19;
-/// Seconds after a key in which its passage is to have arrived. With the fade it is in place within 0.25 s.
-const TARGET: f64 = 0.17;
+/// Seconds after a key in which its passage is to have arrived. With the fade it is in place within 0.2 s, which leaves
+/// what is played on meanwhile, and asks for another passage, some of the 0.25 s.
+const TARGET: f64 = 0.12;
 /// A passage is continued at least this many seconds before it ends, on top of what rendering takes.
 const AHEAD: f64 = 0.15;
 /// Seconds at most that a better rendering of what already sounds may take.

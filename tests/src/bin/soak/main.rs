@@ -217,7 +217,7 @@ fn main() -> Result<()> {
     // The first fifth is the first use of much.
     let settled = if arguments.steady { 0.2 } else { SETTLED } * arguments.seconds;
     let memory: Vec<(f64, f64)> =
-        moments.iter().filter(|m| m.seconds >= settled).map(|m| (m.seconds / 60.0, m.resident_mib)).collect();
+        moments.iter().filter(|m| m.seconds >= settled).map(|m| (m.seconds / 60.0, m.in_use_mib)).collect();
     let (in_context, in_context_median_s) = telemetry.in_context_within(0.5);
     let mut report = Report {
         seconds,

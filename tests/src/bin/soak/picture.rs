@@ -15,7 +15,7 @@ const STEPS: [(&str, [u8; 3]); 5] = [
     ("3", [0xb8, 0xc0, 0x4e]),
     ("4 and more", [0xf2, 0xa5, 0x41]),
 ];
-const MEMORY: [(&str, [u8; 3]); 1] = [("resident, MiB", [0x8f, 0x7a, 0xc8])];
+const MEMORY: [(&str, [u8; 3]); 1] = [("in use, MiB", [0x8f, 0x7a, 0xc8])];
 
 pub fn draw(path: &Path, report: &Report) -> Result<()> {
     let moments = || report.over_time.iter();
@@ -29,7 +29,7 @@ pub fn draw(path: &Path, report: &Report) -> Result<()> {
         layers
     };
     let chosen: Vec<_> = begins.clone().zip(moments()).map(|(begin, moment)| (begin, steps(&moment.steps))).collect();
-    let memory: Vec<_> = begins.zip(moments()).map(|(begin, moment)| (begin, vec![moment.resident_mib])).collect();
+    let memory: Vec<_> = begins.zip(moments()).map(|(begin, moment)| (begin, vec![moment.in_use_mib])).collect();
     let charts = [
         Bars { title: "Passages", layers: &STEPS, bars: &chosen },
         Bars { title: "Memory", layers: &MEMORY, bars: &memory },

@@ -1,11 +1,10 @@
 //! What the soak tells, as JSON.
 
 use ripieno_engine::stream::Telemetry;
-use ripieno_tests::memory::resident_mib;
+use ripieno_tests::memory::{in_use_mib, resident_mib};
 use serde::Serialize;
 
 use crate::ears::Click;
-use crate::machine;
 
 /// Shares of a block's duration, in steps of 0.01 %: counted, so that ten minutes take no more memory than one.
 pub struct Shares {
@@ -80,6 +79,8 @@ pub struct Moment {
     /// Passages of Live since the moment before, by denoising steps, from 0 on.
     pub steps: Vec<u64>,
     pub resident_mib: f64,
+    /// Asked for and not given back.
+    pub in_use_mib: f64,
     /// The synth worker's time as a share of the time it rendered for.
     pub load: f32,
 }
@@ -94,7 +95,7 @@ impl Moment {
         while steps.last() == Some(&0) {
             steps.pop();
         }
-        Self { seconds, lap, steps, resident_mib: resident_mib(), load: telemetry.load() }
+        Self { seconds, lap, steps, resident_mib: resident_mib(), in_use_mib: in_use_mib(), load: telemetry.load() }
     }
 }
 
@@ -147,7 +148,7 @@ pub struct Report {
     pub clicks: Vec<Click>,
     pub not_finite: u64,
     pub peak: f32,
-    /// Growth of memory in the last laps, when everything has been used once.
+    /// Growth of memory in use in the last laps, when everything has been used once.
     pub mib_per_minute: f64,
     pub over_time: Vec<Moment>,
     pub status: String,

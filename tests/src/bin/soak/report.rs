@@ -81,6 +81,8 @@ pub struct Moment {
     pub resident_mib: f64,
     /// Asked for and not given back.
     pub in_use_mib: f64,
+    /// Share of the table of single notes that is there.
+    pub table: f32,
     /// The synth worker's time as a share of the time it rendered for.
     pub load: f32,
 }
@@ -95,7 +97,15 @@ impl Moment {
         while steps.last() == Some(&0) {
             steps.pop();
         }
-        Self { seconds, lap, steps, resident_mib: resident_mib(), in_use_mib: in_use_mib(), load: telemetry.load() }
+        Self {
+            seconds,
+            lap,
+            steps,
+            resident_mib: resident_mib(),
+            in_use_mib: in_use_mib(),
+            table: telemetry.progress(),
+            load: telemetry.load(),
+        }
     }
 }
 

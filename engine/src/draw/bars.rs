@@ -19,16 +19,17 @@ pub struct Bars<'a> {
     pub bars: &'a [(f64, Vec<f64>)],
 }
 
-/// Draws charts under each other with one time axis of `seconds`, as a PNG file. The highest bar fills a chart's height.
+/// Draws charts under each other with one time axis of `seconds`, as a PNG file; without a chart there is none. The highest
+/// bar fills a chart's height.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn bars(path: &Path, seconds: f64, charts: &[Bars<'_>]) -> Result<(), DrawError> {
     let sheets: Vec<Canvas> = charts.iter().filter_map(|chart| sheet(chart, seconds)).collect();
-    match Canvas::stacked(&sheets) {
-        Some(all) => all.save(path),
-        None => Ok(()),
+    if sheets.is_empty() {
+        return Ok(());
     }
+    Canvas::stacked(&sheets).map_or(Ok(()), |all| all.save(path))
 }
 
 fn sheet(chart: &Bars<'_>, seconds: f64) -> Option<Canvas> {

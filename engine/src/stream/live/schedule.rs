@@ -286,14 +286,16 @@ mod tests {
     }
 
     #[test]
-    fn in_dense_playing_nineteen_of_twenty_passages_are_there_within_their_time() {
+    fn in_dense_playing_nineteen_of_twenty_passages_are_in_place_within_a_quarter_of_a_second() {
+        // With the fade.
+        const IN_TIME: f64 = 0.17;
         // Notes of a quarter of a second in four parts, on a core that takes 20, 40 and 60 ms for a passage of 1.1 s.
         for (base, step) in [(20.0, 10.0), (40.0, 20.0), (60.0, 30.0)] {
             for together in [true, false] {
                 let minute = play(0.25, together, (base, step), |_| 1.0);
                 let within = |share: f64| minute.waits[(minute.waits.len() as f64 * share) as usize];
                 assert!(
-                    within(0.95) <= TARGET && minute.missing == 0,
+                    within(0.95) <= IN_TIME && minute.missing == 0,
                     "{base} ms, together: {together}: {:.3} s, {:.3} s; {} missing",
                     within(0.5),
                     within(0.95),

@@ -5,6 +5,7 @@
 //! it returns a [`SynthError`] and its state stays usable. Runs on the synth worker, never on the audio thread.
 
 mod catalogue;
+mod decay;
 mod denoiser;
 pub mod evaluation;
 mod excitation;

@@ -70,6 +70,12 @@ impl NoteRoll {
         self.values.iter().all(|&value| value == 0.0)
     }
 
+    /// Whether a key is down or goes down in a frame.
+    pub fn is_played(&self, frame: usize) -> bool {
+        let planes = &self.values[frame * PLANES * KEYS..(frame + 1) * PLANES * KEYS];
+        [ONSET, HELD].iter().any(|plane| planes[plane * KEYS..(plane + 1) * KEYS].iter().any(|&value| value > 0.0))
+    }
+
     /// Amplitude of a key in a frame: held plus release, what excites the harmonics.
     pub fn amplitude(&self, frame: usize, key: usize) -> f32 {
         let row = frame * PLANES * KEYS;

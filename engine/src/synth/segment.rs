@@ -6,6 +6,7 @@ use crate::inference::{InferenceError, Models, Session, TensorView};
 use crate::score::Note;
 
 use super::catalogue::Catalogue;
+use super::decay::settle;
 use super::denoiser::{self, Denoiser, DenoiserInfo, Rows};
 use super::excitation::Origins;
 use super::guidance::Guidance;
@@ -452,6 +453,10 @@ impl Synthesizer {
         self.run_prior(span.frames)?;
         let prior_done = Instant::now();
         self.sample(span, seed, guidance, steps, more)?;
+        let work = &mut self.work;
+        for (mel, &part) in work.mel.chunks_exact_mut(span.frames * MEL).zip(&work.active) {
+            settle(mel, &work.rolls[part]);
+        }
         let sampled = Instant::now();
         self.run_vocoder(span.frames)?;
         let cost = &mut self.work.cost;

@@ -33,7 +33,8 @@ pub fn ensembles() -> Result<(), Failure> {
 
 /// "one of a, b, c", and which of them was probably meant.
 pub fn known(asked: &str, ids: &[&str]) -> String {
-    let alike = ids.iter().max_by_key(|id| common(asked, id)).filter(|id| common(asked, id) >= 3);
+    let alike = ids.iter().max_by_key(|id| (common(asked, id), std::cmp::Reverse(id.len())));
+    let alike = alike.filter(|id| common(asked, id) >= 3);
     let hint = alike.map(|id| format!(" Did you mean \"{id}\"?")).unwrap_or_default();
     format!("it is one of {}.{hint}", ids.join(", "))
 }

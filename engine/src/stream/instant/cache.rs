@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// Counted up when notes are made in another way from the same models.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Networks that notes are made by.
 const NETWORKS: [&str; 3] = ["prior", "denoiser", "vocoder"];
 const MAGIC: &[u8; 8] = b"RPNOTE1\n";

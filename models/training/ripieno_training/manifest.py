@@ -27,12 +27,17 @@ def write_synth(values: dict[str, Any], path: Path = MANIFEST) -> None:
 
 
 def write_denoiser(entry: dict[str, Any], path: Path = MANIFEST) -> None:
-    """Adds or replaces a table [[synth.denoiser]] by its name; the first is the default, and `unet` comes first."""
+    """Adds or replaces a table [[synth.denoiser]] by its name; the first is the default, and `unet` comes first.
+
+    `unet` alone needs no table: it is what a manifest has that lists none.
+    """
     manifest = read(path)
     synth = manifest.setdefault("synth", {})
     unet = {"name": "unet", "model": "denoiser", "sampler": "ddim"}
     listed = {known["name"]: known for known in [unet, *synth.get("denoiser", [])]}
     listed[entry["name"]] = entry
+    if list(listed.values()) == [unet]:
+        return
     synth["denoiser"] = list(listed.values())
     path.write_text(tomli_w.dumps(manifest))
 

@@ -265,6 +265,6 @@ fn starting_at_the_prior_stays_nearer_to_it_the_later_it_starts() {
             |a: &PartAudio, b: &PartAudio| -> f32 { a.left.iter().zip(&b.left).map(|(a, b)| (a - b).powi(2)).sum() };
         sound.iter().zip(&prior).map(|(a, b)| squares(a, b)).sum::<f32>()
     };
-    let (whole, half, last) = (apart(Start::Noise), apart(Start::PRIOR), apart(Start::Prior(20)));
-    assert!(last < half && half < whole && last > 0.0, "{whole} {half} {last}");
+    let (early, late, last) = (apart(Start::PRIOR), apart(Start::Prior(150)), apart(Start::Prior(20)));
+    assert!(last < late && late < early && last > 0.0, "{early} {late} {last}");
 }

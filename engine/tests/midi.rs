@@ -212,6 +212,9 @@ fn score() -> impl Strategy<Value = Score> {
         |(title, resolution, (tempi, meters, keys), tracks)| {
             let mut score = Score { title, resolution, tempi, meters, keys, tracks, notices: Vec::new() };
             score.sort();
+            // Controllers long after the last note are let go.
+            let last = score.end() + 64 * u64::from(resolution);
+            score.tracks.iter_mut().for_each(|track| track.controls.retain(|control| control.tick <= last));
             score
         },
     )

@@ -8,22 +8,14 @@ pub const STEPS_PER_SECOND: f64 = 8.0;
 /// Each new note is another key, held for one to four steps; a pedal now and then. The same seed plays the same notes.
 pub struct Player {
     seed: u32,
-    /// The lowest key.
-    lowest: u8,
     step: u64,
     /// The key of each voice, and the step at which it goes up.
     held: [Option<(u8, u64)>; 4],
 }
 
 impl Player {
-    /// Plays from A2 (key 45) to A♭5.
     pub fn new(seed: u32) -> Self {
-        Self::from_key(seed, 45)
-    }
-
-    /// Plays three octaves from `lowest` up.
-    pub fn from_key(seed: u32, lowest: u8) -> Self {
-        Self { seed, lowest, step: 0, held: [None; 4] }
+        Self { seed, step: 0, held: [None; 4] }
     }
 
     fn random(&mut self, below: u32) -> u32 {
@@ -47,7 +39,7 @@ impl Player {
                 self.held[voice] = None;
             }
             if self.held[voice].is_none() && self.random(8) > 0 {
-                let key = self.lowest + 9 * (3 - voice as u8) + self.random(9) as u8;
+                let key = 72 - 9 * voice as u8 + self.random(9) as u8;
                 let velocity = 60 + self.random(50) as u8;
                 self.held[voice] = Some((key, step + 1 + u64::from(self.random(4))));
                 event(EventKind::NoteOn { key, velocity });

@@ -34,6 +34,10 @@ class Clip:
     performance: int
     path: str
 
+    @property
+    def seconds(self) -> float:
+        return len(self.mel) / ft.FPS
+
 
 def kept_features(file: Path, audio: np.ndarray, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Roll and mel of a clip from a file, or made of int16 audio [2, samples] and notes and kept there."""

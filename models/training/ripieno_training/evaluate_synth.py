@@ -23,6 +23,7 @@ from .dataset import Clip, catalogue, load
 from .diffusion import ddim, guided
 from .listening import embed, frechet, note_f1, stft_distance
 from .manifest import write_figures, write_synth
+from .networks import MeanMel
 from .train import load_bounded, load_network, synthesize, white_noise
 from .train.checkpoint import learned, read
 
@@ -43,6 +44,8 @@ class Setting:
     """of the sampled residual that is added to the prior"""
     performance: bool = True
     """whether the networks are told the performance, or that it is unknown"""
+    eta: float = 0.0
+    """fresh noise of the sampler; 1 is the published synthesizer's"""
 
     def __str__(self) -> str:
         unknown = "" if self.performance else ", performance unknown"
@@ -63,6 +66,10 @@ class Chain:
         """absent until one is trained"""
         if (folder / f"{denoiser}.pt").exists():
             self.denoiser, self.deviation = load_bounded(folder, denoiser)
+            mean = read(folder, denoiser)["kept"].get("mean_mel")
+            if mean is not None:
+                # It was trained without the prior.
+                self.prior = MeanMel(mean)
         self.null = len(catalogue()[0])
 
     def residual(self, prior: Tensor, roll: Tensor, instrument: Tensor, performance: Tensor, s: Setting) -> Tensor:
@@ -78,7 +85,7 @@ class Chain:
             without_players = self.denoiser(x, prior, roll, instrument, nobody, on, time)
             return guided(both, without_notes, without_players, s.guidance, s.guidance)
 
-        return ddim(predict, torch.randn_like(prior), s.steps)
+        return ddim(predict, torch.randn_like(prior), s.steps, s.eta)
 
     @torch.no_grad()
     def mel(self, clip: Clip, frames: int, setting: Setting, seed: int) -> Tensor:

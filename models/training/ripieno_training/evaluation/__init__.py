@@ -3,7 +3,8 @@
     python -m ripieno_training.evaluation run --checkpoints DIR --work DIR --name tiny [--pieces 30]
     python -m ripieno_training.evaluation table
 
-`excerpts` cuts pieces of the test split, `stages` renders them truly, `systems` are what is measured, `measures` the
-distances of one excerpt, `groups` those to all audio and to one performance's, `summary` the figures, `picture` the
-map of performances, `table` the section of models/synth/README.md, `protocol` all of it in order.
+`excerpts` cuts pieces of the test split, `stages` renders them truly, `systems` are what is measured, on a `bench` for
+each excerpt, by a `judge`; `keeping` keeps what is done; `measures` are the distances of one excerpt, `groups` those to
+all audio and to one performance's, `summary` the figures, `picture` the map of performances, `table` the section of
+models/synth/README.md, `protocol` all of it in order.
 """

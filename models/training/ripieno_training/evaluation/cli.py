@@ -7,6 +7,8 @@ from pathlib import Path
 from . import table
 from .protocol import run
 
+DENOISERS = ["denoiser", "denoiser_base", "t5", "t5_base", "denoiser_alone"]
+
 
 def main() -> None:
     """The command line."""
@@ -15,7 +17,10 @@ def main() -> None:
     measure = commands.add_parser("run", help="measure a checkpoint folder")
     audio, symbolic = os.environ.get("RIPIENO_AUDIO_ROOT"), os.environ.get("RIPIENO_SYMBOLIC_ROOT")
     measure.add_argument("--checkpoints", type=Path, required=True)
-    measure.add_argument("--denoiser", default="denoiser", help="recipe of the denoiser among the checkpoints")
+    measure.add_argument(
+        "--denoisers", nargs="+", default=DENOISERS, metavar="NAME", help="checkpoints of denoisers, where they are"
+    )
+    measure.add_argument("--transcriber", type=Path, metavar="DIR", help="folder of one, for note+instrument F1")
     measure.add_argument("--work", type=Path, required=True, help="folder for what is done so far")
     measure.add_argument("--name", required=True, help="of the result's file, e.g. tiny-24")
     measure.add_argument("--title", help="what the checkpoints are, for people")
@@ -29,6 +34,9 @@ def main() -> None:
     measure.add_argument("--minutes", type=float, default=float("inf"), help="begin no work after so long")
     measure.add_argument("--steps", type=int, help="default: the manifest's")
     measure.add_argument("--share", type=float, help="of the residual; default: the manifest's")
+    measure.add_argument("--works", type=int, help="only so many of --pieces")
+    measure.add_argument("--reference", type=int, default=0, metavar="STEPS", help="also so many DDIM steps, eta 1")
+    measure.add_argument("--only", nargs="+", metavar="SYSTEM", help="besides the true rendering only these systems")
     measure.add_argument("--without", nargs="+", default=[], help="leave out systems whose names contain one of these")
     measure.add_argument("--no-notes", action="store_true", help="without transcription")
     measure.add_argument("--threads", type=int, default=1)

@@ -9,6 +9,7 @@ from ..render.habits import limit_voices, perform
 from ..render.recipes import Performance, Player
 from ..render.scores import FOLDERS, Corpus, fold, material, read_tracks
 
+SEED = 20261121
 MOST_PARTS = 5
 LEAST_NOTES = 20
 QUARTERS_A_MINUTE = (66, 116)

@@ -3,6 +3,7 @@
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import mido
@@ -19,6 +20,16 @@ from ..render.soundfont import SoundFontError, find_soundfont
 TICKS_PER_SECOND = 4000
 
 
+SHIPPED = "denoiser"
+LABELS = {"denoiser": "prior + diffusion", "denoiser_base": "prior + base U-Net", "t5": "prior + T5"}
+LABELS |= {"t5_base": "prior + base T5"} | {
+    f"distilled_{n}": f"prior + diffusion distilled to {n}" for n in (1, 2, 4, 8)
+}
+"""what is said of a checkpoint's denoiser in the table"""
+ALONE_STEPS = 12
+"""steps of a denoiser that has no prior to begin with"""
+
+
 @dataclass(frozen=True)
 class System:
     """One row of the table."""
@@ -26,35 +37,65 @@ class System:
     name: str
     setting: Setting | None = None
     """of the checkpoint's chain; None is the truth, or FluidR3"""
+    denoiser: str = SHIPPED
+    """whose"""
 
 
 TRUTH, FLUID = System("true rendering"), System("FluidR3, fluidsynth")
 
 
-def chains(steps: int, share: float, diffusion: bool) -> list[System]:
-    """The systems of a checkpoint, with a denoiser or without."""
-    without = [
+def label(denoiser: str) -> str:
+    """The name of a denoiser's row."""
+    alone = denoiser.removesuffix("_alone")
+    return LABELS[alone].replace("prior + ", "") + ", without the prior" if alone != denoiser else LABELS[denoiser]
+
+
+def of_denoiser(denoiser: str, steps: int, share: float) -> list[System]:
+    """A denoiser with and without the performance; the shipped one also guided."""
+    name = label(denoiser)
+    if denoiser.endswith("_alone"):
+        steps, share = ALONE_STEPS, 1.0
+        name += f", {steps} steps"
+    systems = [System(name, Setting("diffusion", steps, 1.0, share), denoiser)]
+    if denoiser == SHIPPED:
+        systems.append(System(f"{name}, guided 1.25", Setting("diffusion", steps, 1.25, share), denoiser))
+    unknown = Setting("diffusion", steps, 1.0, share, performance=False)
+    return [*systems, System(f"{name}, performance unknown", unknown, denoiser)]
+
+
+def chains(steps: int, share: float, denoisers: list[str], reference: int = 0) -> list[System]:
+    """The systems of a checkpoint folder; with a `reference` of so many steps, as the published sampler takes them."""
+    systems = [
         System("true mel, vocoder", Setting("ceiling")),
         System("prior", Setting("prior")),
         System("prior, performance unknown", Setting("prior", performance=False)),
     ]
-    if not diffusion:
-        return without
-    return without + [
-        System("prior + diffusion", Setting("diffusion", steps, 1.0, share)),
-        System("prior + diffusion, guided 1.25", Setting("diffusion", steps, 1.25, share)),
-        System("prior + diffusion, performance unknown", Setting("diffusion", steps, 1.0, share, performance=False)),
-    ]
+    for denoiser in denoisers:
+        systems += of_denoiser(denoiser, steps, share)
+    if reference:
+        setting = Setting("diffusion", reference, 1.0, share, eta=1.0)
+        systems.append(System(f"prior + diffusion, {reference} steps, eta 1", setting))
+    return systems
 
 
-def sound_of(chain: Chain, parts: list[Clip], setting: Setting, seed: int) -> np.ndarray:
+class Parts:
+    """The parts of an excerpt with their true audio and mel, and the excitation of each."""
+
+    def __init__(self, clips: list[Clip]) -> None:
+        self.clips = clips
+
+    @cached_property
+    def excitations(self) -> list[torch.Tensor]:
+        """[1, F, BINS] each."""
+        return [torch.from_numpy(ft.excitation_spectrum(c.roll.astype(np.float32), 0))[None] for c in self.clips]
+
+
+def sound_of(chain: Chain, parts: Parts, setting: Setting, seed: int) -> np.ndarray:
     """Mix float32 [2, samples] of all parts, cut at both ends as `Chain.audio` cuts."""
     mix = None
-    for number, part in enumerate(parts):
-        frames = len(part.mel)
-        excitation = torch.from_numpy(ft.excitation_spectrum(part.roll.astype(np.float32), 0))[None]
-        mel = chain.mel(part, frames, setting, seed + number)
-        audio = chain.audio(mel, part, excitation, seed + number)
+    for number, (clip, excitation) in enumerate(zip(parts.clips, parts.excitations, strict=True)):
+        mel = chain.mel(clip, len(clip.mel), setting, seed + number)
+        audio = chain.audio(mel, clip, excitation, seed + number)
         mix = audio if mix is None else mix + audio
     return mix
 

@@ -16,10 +16,14 @@ COLUMNS = {
     "top3": ("top-3", "{:.0%}"),
     "centroid1": ("by mean", "{:.0%}"),
     "note_f1": ("note F1", "{:.3f}"),
-    "f1_of_true": ("of the true", "{:.0%}"),
+    "note_f1_of_true": ("of the true", "{:.0%}"),
+    "note_instrument_f1": ("note+instrument F1", "{:.3f}"),
+    "note_instrument_f1_of_true": ("of the true", "{:.0%}"),
     "stft_distance": ("MR-STFT", "{:.3f}"),
     "loudness_distance": ("loudness, LU", "{:.2f}"),
 }
+SCORES = ("note_f1", "note_instrument_f1")
+"""that are also shown as a share of the true rendering's"""
 PUBLISHED = """| published (Maman et al. 2024) | All-FAD, VGGish | Group-FAD, VGGish | top-1 / top-3 | note F1 |
 |---|---|---|---|---|
 | T5 without, with performance | 3.9, 3.5 | 5.8, 5.5 | 36 / 60, 68 / 90 | 62, 63 |
@@ -31,8 +35,10 @@ table, not with the published ones, whose embeddings are others. All-FAD is the 
 performances, Group-FAD to those by the performance that was asked for, an excerpt's nearest group is its class.
 Note F1 is basic-pitch's, whose own ceiling is its F1 on the true rendering. MR-STFT and loudness curve are
 distances to the true rendering, at its level. FluidR3 plays the same notes; some performances were recorded from
-it, so it is nearer to these than any other General MIDI synthesizer would be. Note+instrument F1 is not measured:
-it needs a transcriber that knows instruments."""
+it, so it is nearer to these than any other General MIDI synthesizer would be. Note+instrument F1 is of our own
+transcriber, trained on true audio of training works (`../training/README.md`).
+
+Columns "of the true" divide by the true rendering's."""
 
 COMMANDS = """\
     python -m ripieno_training.evaluation run --checkpoints DIR --work DIR --name NAME
@@ -42,12 +48,11 @@ COMMANDS = """\
 def rows(result: dict) -> str:
     """One result as a Markdown table."""
     systems = result["systems"]
-    true = systems["true rendering"].get("note_f1")
+    true = systems["true rendering"]
     shown = []
     for name, figures in systems.items():
-        if true and "note_f1" in figures:
-            figures = {**figures, "f1_of_true": figures["note_f1"] / true}
-        shown.append((name, figures))
+        ratios = {f"{key}_of_true": figures[key] / true[key] for key in SCORES if true.get(key) and key in figures}
+        shown.append((name, figures | ratios))
     columns = {key: how for key, how in COLUMNS.items() if any(key in figures for _, figures in shown)}
     lines = [
         "| system | " + " | ".join(title for title, _ in columns.values()) + " |",

@@ -5,6 +5,7 @@ No network knows absolute positions, so that a segment of any length at any plac
 
 from .bounded import Bounded, bounded
 from .conditions import MEL, MEL_CENTRE, MEL_SCALE, ROLL, Excitation, Players, scaled
+from .mean import MeanMel
 from .prior import Prior
 from .stack import Denoiser
 from .t5 import T5
@@ -20,6 +21,7 @@ __all__ = [
     "Bounded",
     "Denoiser",
     "Excitation",
+    "MeanMel",
     "Players",
     "Prior",
     "UNet",

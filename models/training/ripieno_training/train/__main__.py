@@ -1,4 +1,4 @@
-"""`python -m ripieno_training.train {prior,denoiser,vocoder,distil} --clips DIR --out DIR --minutes M [--resume]`.
+"""`python -m ripieno_training.train NETWORK --clips DIR --out DIR --minutes M [--resume]`.
 
 `distil` makes few-step students `distilled_N` of a denoiser in --out; --minutes and --steps are of each stage.
 The same command trains on a GPU when there is one, with larger batches. `--resume --grow` goes on with more
@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from .distil import distil
-from .run import train
+from .run import TRANSCRIBER, train
 
 DENOISERS = {
     ("unet", "tiny"): "denoiser",
@@ -19,14 +19,17 @@ DENOISERS = {
     ("t5", "base"): "t5_base",
 }
 """the recipe of each architecture and tier, and the name of its checkpoint"""
+ALONE = "_alone"
+"""at the end of the checkpoint's name of a denoiser without the prior"""
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="ripieno_training.train", description=__doc__)
-    parser.add_argument("model", choices=["prior", "denoiser", "vocoder", "distil"])
+    parser.add_argument("model", choices=["prior", "denoiser", "vocoder", "distil", "transcriber"])
     parser.add_argument("--arch", choices=["unet", "t5"], default="unet", help="of a denoiser")
     parser.add_argument("--tier", choices=["tiny", "base"], default="tiny", help="of a denoiser")
+    parser.add_argument("--without-prior", action="store_true", help="a denoiser that makes the whole mel from noise")
     parser.add_argument("--adversarial", action="store_true", help="a vocoder against judges; --resume a trained one")
     parser.add_argument("--teacher", default="denoiser", metavar="NAME", help="checkpoint in --out to distil")
     parser.add_argument("--stages", type=int, nargs="+", default=[4, 2, 1], help="steps of the students, halving")
@@ -55,6 +58,13 @@ def main() -> None:
         parser.error("--arch and --tier are of denoisers")
     if arguments.adversarial and name != "vocoder":
         parser.error("--adversarial is of the vocoder")
+    if name == TRANSCRIBER and (arguments.grow or arguments.shifted):
+        parser.error("the transcriber neither grows nor hears shifted clips")
+    if arguments.without_prior:
+        if name not in DENOISERS.values():
+            parser.error("--without-prior is of denoisers")
+        arguments.set.append("onto=mean")
+        return train(arguments, name + ALONE, name)
     train(arguments, name, "vocoder_adversarial" if arguments.adversarial else None)
 
 

@@ -9,11 +9,19 @@ from torch import Tensor, nn
 
 from ..diffusion import alpha_bars
 from ..networks import T5, Denoiser, Players, Prior, UNet, Vocoder, bounded
+from ..transcriber.network import Transcriber
 from ..vocabulary import Vocabulary, current
 from .growth import grown, known
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-KINDS = {"prior": Prior, "stack": Denoiser, "unet": UNet, "t5": T5, "vocoder": Vocoder}
+KINDS = {
+    "prior": Prior,
+    "stack": Denoiser,
+    "unet": UNet,
+    "t5": T5,
+    "vocoder": Vocoder,
+    "transcriber": Transcriber,
+}
 """what `kind` in a recipe's `network` means"""
 
 
@@ -32,6 +40,8 @@ def network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
     if kind is Vocoder:
         return Vocoder(**sizes)
     performances, instruments = len(vocabulary.performances), len(vocabulary.instruments)
+    if kind is Transcriber:
+        return Transcriber(instruments, **sizes)
     return kind(performances, instruments, rooms=vocabulary.room_indices, **sizes)
 
 

@@ -76,11 +76,13 @@ def distil(arguments: argparse.Namespace) -> None:
     """All stages, each a checkpoint `distilled_N` beside the teacher's; a finished one is not made again."""
     torch.set_num_threads(arguments.threads)
     folder, before = arguments.out, arguments.teacher
-    clips, held = load_clips(arguments, audible=False)
+    clips, held = load_clips(arguments, "denoiser")
     for number, steps in enumerate(arguments.stages):
         name, config, state = f"distilled_{steps}", recipe("distilled"), read(folder, before)
         if state["config"].get("predicts", "v") != "v":
             raise SystemExit("only a teacher that predicts v can be distilled: at the noisiest time noise says nothing")
+        if state["config"].get("onto") == "mean":
+            raise SystemExit("only a teacher that adds to the prior can be distilled: the engine has no other")
         config["network"] = state["config"]["network"]
         if number:
             # Guidance was learned in the first stage.

@@ -111,6 +111,11 @@ def heard(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     return ours, true
 
 
+def mean_mel(crops: Crops, count: int) -> Tensor:
+    """Mean of `count` crops per band [2 * BANDS]."""
+    return torch.from_numpy(np.mean([crops.batch(1)["mel"].mean((0, 1)) for _ in range(count)], 0).astype(np.float32))
+
+
 def residual_deviation(prior: nn.Module, crops: Crops, count: int, device: torch.device) -> Tensor:
     """Standard deviation of mel - prior per band [2 * BANDS], natural-log units."""
     squares, frames = torch.zeros(2 * ft.BANDS, device=device), 0

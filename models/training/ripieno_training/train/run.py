@@ -15,25 +15,29 @@ import yaml
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .. import features as ft
 from ..dataset import Clip, Crops, load_split
+from ..networks import MeanMel
 from ..shifting import with_shifted
+from ..transcriber import mixtures
+from ..transcriber.loss import TranscriberLoss
 from ..vocabulary import current
 from .adversarial import AdversarialLoss
 from .checkpoint import load_network, network, read, recipe
 from .feeding import feed
 from .growth import grown, known, order
-from .losses import DenoiserLoss, PriorLoss, VocoderLoss, loudest, residual_deviation, to_tensors
+from .losses import DenoiserLoss, PriorLoss, VocoderLoss, loudest, mean_mel, residual_deviation, to_tensors
 
 SAVE_EVERY = 120.0
 """seconds"""
 LAST_RATE = 0.03
 """of the learning rate, where its cosine ends"""
 SHIFT_SEED = 20261128
+TRANSCRIBER = "transcriber"
 AUDIBLE = ("vocoder",)
 """networks that are trained on sound, not on mel frames"""
 
 Loss = Callable[[nn.Module, dict[str, Tensor]], Tensor]
+Clips = list[Clip] | list[mixtures.Mono]
 
 
 @dataclass
@@ -123,14 +127,14 @@ class Run:
         elif "schedule" in state:
             self.schedule.step, self.schedule.seconds = state["schedule"]["step"], state["schedule"]["seconds"]
 
-    def save(self, clips: list[Clip]) -> None:
+    def save(self, clips: Clips) -> None:
         """Writes the checkpoint."""
         state = {
             "model": self.model.state_dict(), "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds,
             "schedule": asdict(self.schedule), "config": self.config, "kept": self.kept,
             "vocabulary": self.vocabulary.kept(), "clips": len(clips),
-            "hours": sum(len(c.mel) for c in clips) / ft.FPS / 3600, "device": str(self.device),
+            "hours": sum(clip.seconds for clip in clips) / 3600, "device": str(self.device),
         }  # fmt: skip
         part = self.file.with_suffix(".part")
         torch.save(state, part)
@@ -155,8 +159,32 @@ class Run:
         return loss.item()
 
 
-def objective(run: Run, crops: Crops, clips: list[Clip]) -> Loss:
+def coarse(run: Run, crops: Crops) -> nn.Module:
+    """What a denoiser adds to: the folder's prior or the mean mel; measures what it lacks of the truth."""
+    if run.config["onto"] == "mean":
+        if "mean_mel" not in run.kept:
+            run.kept["mean_mel"] = mean_mel(crops, 512)
+        prior: nn.Module = MeanMel(run.kept["mean_mel"]).to(run.device)
+    else:
+        prior = load_network(run.out, "prior").to(run.device)
+        if run.name != "denoiser" and (run.out / "denoiser.pt").exists():
+            # All denoisers of a folder share the residual of its prior, and the engine knows one deviation.
+            run.kept["residual_std"] = read(run.out, "denoiser")["kept"]["residual_std"]
+    if "residual_std" not in run.kept:
+        run.kept["residual_std"] = residual_deviation(prior, crops, 512, run.device).cpu()
+    return prior
+
+
+def drawn_from(run: Run, clips: Clips, seed: int) -> Crops | mixtures.Mixtures:
+    """What a run's batches are cut from."""
+    kind = mixtures.Mixtures if run.name == TRANSCRIBER else Crops
+    return kind(clips, run.config["frames"], seed)
+
+
+def objective(run: Run, clips: Clips) -> Loss:
     """What the network of a run is trained to make small; measures what that needs to know of the data."""
+    if run.name == TRANSCRIBER:
+        return TranscriberLoss(run.config)
     null = len(run.vocabulary.performances)
     if run.name == "prior":
         run.kept["ceiling"] = loudest(clips, null, len(run.vocabulary.instruments))
@@ -165,18 +193,13 @@ def objective(run: Run, crops: Crops, clips: list[Clip]) -> Loss:
         if "adversary" in run.config:
             return AdversarialLoss(run.config, run.kept, run.device)
         return VocoderLoss(run.config)
-    prior = load_network(run.out, "prior").to(run.device)
-    if run.name != "denoiser" and (run.out / "denoiser.pt").exists():
-        # All denoisers of a folder share the residual of its prior, and the engine knows one deviation.
-        run.kept["residual_std"] = read(run.out, "denoiser")["kept"]["residual_std"]
-    elif "residual_std" not in run.kept:
-        run.kept["residual_std"] = residual_deviation(prior, crops, 512, run.device).cpu()
+    prior = coarse(run, Crops(clips, run.config["frames"], run.config["seed"] + run.step))
     return DenoiserLoss(run.config, null, prior, run.kept["residual_std"].to(run.device))
 
 
-def measured(run: Run, loss_of: Loss, held: list[Clip]) -> float:
+def measured(run: Run, loss_of: Loss, held: Clips) -> float:
     """The loss of the averaged weights on the same 48 crops each time."""
-    crops = Crops(held, run.config["frames"], 1)
+    crops = drawn_from(run, held, 1)
     draw = crops.audio_batch if run.name in AUDIBLE else crops.batch
     torch.manual_seed(1)
     with torch.no_grad(), torch.autocast(run.device.type, torch.bfloat16):
@@ -185,19 +208,22 @@ def measured(run: Run, loss_of: Loss, held: list[Clip]) -> float:
     return float(np.mean(losses))
 
 
-def load_clips(arguments: argparse.Namespace, audible: bool) -> tuple[list[Clip], list[Clip]]:
+def load_clips(arguments: argparse.Namespace, name: str) -> tuple[Clips, Clips]:
     """Clips to train on, and those that losses are measured on, if that is wanted."""
-    share = arguments.shifted
+    if name == TRANSCRIBER:
+        held = mixtures.load_split(arguments.clips, "valid") if arguments.valid else []
+        return mixtures.load_split(arguments.clips, "train"), held
+    audible, share = name in AUDIBLE, arguments.shifted
     clips = load_split(arguments.clips, "train", arguments.threads, audible or share > 0)
     if share > 0:
         clips = with_shifted(clips, share, SHIFT_SEED, audible)
     return clips, load_split(arguments.clips, "valid", arguments.threads, audible) if arguments.valid else []
 
 
-def go_on(run: Run, loss_of: Loss, clips: list[Clip], held: list[Clip], arguments: argparse.Namespace) -> None:
+def go_on(run: Run, loss_of: Loss, clips: Clips, held: Clips, arguments: argparse.Namespace) -> None:
     """Trains for the minutes or steps asked for, and writes checkpoints."""
     config, audible = run.config, run.name in AUDIBLE
-    crops = Crops(clips, config["frames"], config["seed"] + run.step)
+    crops = drawn_from(run, clips, config["seed"] + run.step)
     size = config["batch"] * (config["gpu_factor"] if run.device.type == "cuda" else 1)
     batches = feed(crops, size, audible, arguments.workers, run.device)
     before, first_step = run.seconds, run.step
@@ -234,6 +260,5 @@ def train(arguments: argparse.Namespace, name: str, of: str | None = None) -> No
     """One training run of a network by the recipe of its name, or another."""
     torch.set_num_threads(arguments.threads)
     run = Run(arguments, name, recipe(of or name))
-    clips, held = load_clips(arguments, name in AUDIBLE)
-    loss_of = objective(run, Crops(clips, run.config["frames"], run.config["seed"] + run.step), clips)
-    go_on(run, loss_of, clips, held, arguments)
+    clips, held = load_clips(arguments, name)
+    go_on(run, objective(run, clips), clips, held, arguments)

@@ -15,7 +15,7 @@ NEEDS = {
     "tests/test_networks.py": ("torch", "onnx"),
     "tests/test_performances.py": ("pyroomacoustics", "soxr", "symusic"),
     "tests/test_shifting.py": ("soxr", "torch"),
-    "tests/test_train.py": ("torch", "onnx", "soxr"),
+    "tests/test_train.py": ("torch", "onnx", "soxr", "mir_eval"),
     "tests/test_transcriber.py": ("torch", "soxr", "mir_eval"),
     "tests/test_vocabulary_offered.py": ("onnx", "torch"),
     "tests/test_render.py": ("pyroomacoustics", "soxr", "symusic"),

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ripieno_training.evaluation import table
+from ripieno_training.evaluation import judge as judges
+from ripieno_training.evaluation import keeping, table
 from ripieno_training.evaluation.excerpts import excerpts, played
 from ripieno_training.evaluation.groups import Gaussian, _root, ranking
 from ripieno_training.evaluation.measures import levelled, loudness_curve, loudness_distance
 from ripieno_training.evaluation.summary import Heard, figures
+from ripieno_training.evaluation.systems import chains
 from ripieno_training.features import SAMPLE_RATE
 from ripieno_training.listening import frechet
 from ripieno_training.render.recipes import performances
@@ -91,6 +93,59 @@ def test_the_table_replaces_its_section_and_nothing_else(tmp_path):
     (results / "evaluation-tiny.json").write_text(json.dumps({**result, "name": "base"}))
     table.write(results, readme)
     assert "**base**" in readme.read_text() and "**tiny**" not in readme.read_text()
+
+
+def test_scores_are_also_shown_as_shares_of_the_true_ones():
+    figures = {"true rendering": {"note_f1": 0.8, "note_instrument_f1": 0.5}, "prior": {"note_instrument_f1": 0.4}}
+    shown = table.rows({"systems": figures})
+    assert "| system | note F1 | of the true | note+instrument F1 | of the true |" in shown
+    assert "| prior |  |  | 0.400 | 80% |" in shown
+
+
+def test_every_denoiser_has_its_rows():
+    names = [system.name for system in chains(4, 0.4, ["denoiser", "t5", "denoiser_alone"], 250)]
+    assert len(set(names)) == len(names) == 11
+    assert "prior + T5, performance unknown" in names and "prior + diffusion, 250 steps, eta 1" in names
+    [alone] = [system for system in chains(4, 0.4, ["denoiser_alone"]) if system.name.endswith("prior, 12 steps")]
+    assert alone.setting.share == 1.0 and alone.denoiser == "denoiser_alone"
+
+
+def test_a_kept_sound_is_the_sound_and_is_made_once(tmp_path):
+    audio = np.random.default_rng(5).normal(0, 0.01, (2, 1000)).astype(np.float32)
+    first = keeping.sound(tmp_path / "a.sound.npz", lambda: audio)
+    assert np.abs(first - audio).max() < 2e-6 and first.dtype == np.float32
+    np.testing.assert_array_equal(keeping.sound(tmp_path / "a.sound.npz", lambda: 1 / 0), first)
+
+
+class Listener:
+    """Hears every note of a made-up excerpt, played by instrument 1."""
+
+    steps = 7
+
+    def notes(self, audio):
+        return np.array([[0.5, 60.0, 1.0], [1.0, 62.0, 1.0]])
+
+
+def test_a_new_measure_is_added_to_those_that_are_kept(tmp_path, monkeypatch):
+    embedded = []
+    monkeypatch.setattr(judges, "embed", lambda audio, _: embedded.append(1) or np.ones((3, 4)))
+    noise = np.random.default_rng(6).normal(0, 0.1, (2, SAMPLE_RATE))
+    notes = np.array([[0.5, 0.9, 60.0, 90.0, 1.0], [1.0, 1.4, 62.0, 90.0, 2.0]])
+    asked = []
+
+    def sound():
+        asked.append(1)
+        return judges.Sound(noise, 0.5 * noise, notes)
+
+    file = tmp_path / "a.row.npz"
+    before, _ = judges.Judge(Path("none"), False).heard(file, False, sound)
+    assert before["stft_distance"] == pytest.approx(0, abs=1e-6) and before["level"] == pytest.approx(6.02, abs=0.01)
+    after, embeddings = judges.Judge(Path("none"), False, Listener()).heard(file, False, sound)
+    assert after.items() >= before.items() and after["note_instrument_f1"] == 0.5
+    again, _ = judges.Judge(Path("none"), False, Listener()).heard(file, False, lambda: 1 / 0)
+    assert again == after and embeddings.shape == (3, 4) and (len(embedded), len(asked)) == (1, 2)
+    true, _ = judges.Judge(Path("none"), False).heard(tmp_path / "b.row.npz", True, sound)
+    assert true == {}
 
 
 @pytest.fixture(scope="module")

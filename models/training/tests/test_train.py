@@ -12,6 +12,7 @@ import torch
 from ripieno_training import features as ft
 from ripieno_training import vocabulary
 from ripieno_training.diffusion import alpha_bars
+from ripieno_training.evaluate_synth import Chain
 from ripieno_training.export import main as export
 from ripieno_training.signatures import SIGNATURES, example
 from ripieno_training.train import load_bounded, load_network
@@ -26,6 +27,7 @@ NARROW = {
     "denoiser": "network={kind: stack, width: 16, blocks: 1}",
     "vocoder": "network={kind: vocoder, width: 16, blocks: 1}",
     "denoiser_base": "network={kind: unet, widths: [16, 24, 32], blocks: 1, middle: 1, heads: 1}",
+    "denoiser_alone": "network={kind: stack, width: 16, blocks: 1}",
     "t5": "network={kind: t5, width: 16, heads: 1, hidden: 16, encoder_layers: 1, decoder_layers: 1}",
     "t5_base": "network={kind: t5, width: 32, heads: 2, hidden: 16, encoder_layers: 1, decoder_layers: 1}",
 }
@@ -125,6 +127,23 @@ def test_denoisers_of_a_folder_share_its_residual(
     with torch.no_grad():
         v = shipped(*example(SIGNATURES["denoiser"][0], 1, 32))
     assert v.shape == (1, 32, 2 * ft.BANDS) and v.isfinite().all()
+
+
+def test_a_denoiser_without_the_prior_makes_the_mel_from_its_mean(clips: Path, few: Path, monkeypatch) -> None:
+    run(monkeypatch, "prior", clips, "--steps", "1")
+    state = run(monkeypatch, "denoiser_alone", clips, "--steps", "2", "--without-prior")
+    mean, deviation = state["kept"]["mean_mel"], state["kept"]["residual_std"]
+    mels = [ft.mel_of_audio(np.load(file)["audio"] / 32768.0, 0, 93) for file in (clips / "train").glob("*/*.npz")]
+    # Crops begin in silence now and then.
+    assert mean[: ft.BANDS].mean() == pytest.approx(np.mean(mels, (0, 1))[: ft.BANDS].mean(), abs=2.0)
+    assert state["config"]["onto"] == "mean" and deviation[: ft.BANDS].mean() > 0.5
+    run(monkeypatch, "vocoder", clips, "--steps", "1")
+    chain = Chain(clips.parent / "out", "denoiser_alone")
+    roll, who = torch.zeros(1, 8, ft.PLANES, ft.KEYS), torch.zeros(1, dtype=torch.long)
+    torch.testing.assert_close(chain.prior(roll, who, who, torch.ones(1))[0, 3], mean)
+    monkeypatch.setattr(sys, "argv", ["train", "prior", "--clips", str(clips), "--out", str(clips), "--without-prior"])
+    with pytest.raises(SystemExit):
+        main()
 
 
 def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: Path, monkeypatch) -> None:

@@ -5,6 +5,7 @@
 
 pub mod allocations;
 pub mod alone;
+pub mod audio_thread;
 pub mod clap_host;
 pub mod clicks;
 pub mod files;
@@ -13,3 +14,5 @@ pub mod memory;
 pub mod performer;
 pub mod pieces;
 pub mod recorder;
+pub mod reference;
+pub mod shares;

@@ -11,5 +11,5 @@ pub fn run() -> Result<()> {
     let mut progress = Progress::new(2);
     setup::for_bundle(&mut progress)?;
     progress.step("Measuring notes, segments and blocks (the plug-in need not be built)");
-    shell::show(shell::cargo().args(["bench", "--package", "ripieno-engine"]).env("ORT_DISABLE_TELEMETRY", "1"))
+    shell::show(shell::cargo().args(["bench", "--workspace", "--bench", "*"]).env("ORT_DISABLE_TELEMETRY", "1"))
 }

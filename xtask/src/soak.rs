@@ -59,6 +59,9 @@ fn for_a_musician(told: &Value) -> String {
         told["load_processes"],
         figure("load_average"),
     )];
+    if told["real_time_priority"] == false {
+        lines.push("The system gave the audio thread no real-time priority; a host may get it.".into());
+    }
     lines.push(format!(
         "In context {:.0} ms after the key (half of the notes), {:.0} ms (19 of 20).",
         1e3 * figure("in_context_median_s"),

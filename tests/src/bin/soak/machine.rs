@@ -1,8 +1,7 @@
-//! The machine under the soak: what it takes away, what it adds to every measurement, and the memory it lends.
+//! The machine under the soak: what others take of it, and how what was seen of it grows.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 use anyhow::Result;
 
@@ -41,26 +40,6 @@ pub fn burn() {
     });
     // Nothing is ever written to it.
     let _ = std::io::stdin().read(&mut [0]);
-}
-
-/// A program that never changes, timed around every block: what the machine itself adds. A tone of 16 partials.
-#[derive(Default)]
-pub struct Reference {
-    phase: f32,
-}
-
-impl Reference {
-    /// Seconds that a block of it takes.
-    pub fn time(&mut self, block: usize) -> f64 {
-        let begun = Instant::now();
-        let mut sum = 0.0;
-        for _ in 0..block {
-            self.phase += 0.01;
-            sum += (1..=16).map(|partial| (self.phase * partial as f32).sin()).sum::<f32>();
-        }
-        std::hint::black_box(sum);
-        begun.elapsed().as_secs_f64()
-    }
 }
 
 /// Processes that wanted to run, on average over the last minute.

@@ -17,12 +17,15 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use ripieno_engine::stream::{Engine, EngineConfig, Event, EventKind, MAX_PARTS, StatusKind};
 use ripieno_tests::allocations::{Counting, Seen, watch};
+use ripieno_tests::audio_thread;
+use ripieno_tests::reference::Reference;
+use ripieno_tests::shares::Shares;
 
 use ears::Ears;
 use laps::{Change, LAPS, Lap, SETTLED};
-use machine::{Load, Reference};
+use machine::Load;
 use player::{Player, STEPS_PER_SECOND};
-use report::{Cost, KeyToSound, Moment, Report, Shares};
+use report::{Cost, KeyToSound, Moment, Report};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -188,6 +191,7 @@ fn main() -> Result<()> {
     let mut engine = Engine::start(config);
     engine.audio.configure(f64::from(first.rate), LONGEST);
     let (playable_seconds, table_seconds) = until_ready(&mut engine, first.block)?;
+    let real_time_priority = audio_thread::ask_for_priority();
     let delays = key_to_sound(&mut engine, first);
     engine.audio.reset();
 
@@ -224,6 +228,7 @@ fn main() -> Result<()> {
         load_processes: arguments.load,
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         load_average: machine::load_average(),
+        real_time_priority,
         optimised: !cfg!(debug_assertions),
         playable_seconds,
         table_seconds,

@@ -2,45 +2,10 @@
 
 use ripieno_engine::stream::Telemetry;
 use ripieno_tests::memory::{in_use_mib, resident_mib};
+use ripieno_tests::shares::Shares;
 use serde::Serialize;
 
 use crate::ears::Click;
-
-/// Shares of a block's duration, in steps of 0.01 %: counted, so that ten minutes take no more memory than one.
-pub struct Shares {
-    counts: Vec<u32>,
-    most: f64,
-}
-
-const BUCKETS: usize = 20_001;
-
-impl Default for Shares {
-    fn default() -> Self {
-        Self { counts: vec![0; BUCKETS], most: 0.0 }
-    }
-}
-
-impl Shares {
-    pub fn count(&mut self, share: f64) {
-        self.counts[((share * 1e4) as usize).min(BUCKETS - 1)] += 1;
-        self.most = self.most.max(share);
-    }
-
-    fn blocks(&self) -> u64 {
-        self.counts.iter().map(|count| u64::from(*count)).sum()
-    }
-
-    /// The share that this part of the blocks stays within.
-    fn within(&self, part: f64) -> f64 {
-        let wanted = (part * self.blocks() as f64).ceil() as u64;
-        let mut sum = 0;
-        let bucket = self.counts.iter().position(|count| {
-            sum += u64::from(*count);
-            sum >= wanted
-        });
-        bucket.filter(|bucket| bucket + 1 < BUCKETS).map_or(self.most, |bucket| (bucket + 1) as f64 / 1e4)
-    }
-}
 
 /// Time of `process` as a share of the block's own duration.
 #[derive(Debug, Serialize)]
@@ -63,10 +28,10 @@ impl Cost {
             blocks: ours.blocks(),
             median: ours.within(0.5),
             p999: ours.within(0.999),
-            max: ours.most,
+            max: ours.most(),
             reference_median: reference.within(0.5),
             reference_p999: reference.within(0.999),
-            reference_max: reference.most,
+            reference_max: reference.most(),
         }
     }
 }
@@ -133,6 +98,8 @@ pub struct Report {
     /// Processes that wanted to run, on average over the last minute, as the system tells: above ours and the load's, others
     /// worked here too.
     pub load_average: Option<f64>,
+    /// Whether the system gave the audio thread the priority that hosts ask for.
+    pub real_time_priority: bool,
     pub optimised: bool,
     /// Until a key could be played, and until the whole table of single notes was there.
     pub playable_seconds: f64,
@@ -186,20 +153,5 @@ impl Report {
         let KeyToSound { least, most, .. } = self.key_to_sound;
         say((least, most) != (0, 0), format!("a key sounds {least} to {most} samples late"));
         say(self.mib_per_minute > MOST_GROWTH, format!("memory grows by {:.2} MiB a minute", self.mib_per_minute));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_told_by_their_quantiles() {
-        let mut shares = Shares::default();
-        (0..1_000).for_each(|i| shares.count(f64::from(i) / 1e3));
-        shares.count(7.0);
-        assert!((shares.within(0.5) - 0.5).abs() < 2e-3);
-        assert!((shares.within(0.998) - 0.998).abs() < 2e-3);
-        assert_eq!((shares.within(1.0), shares.most), (7.0, 7.0));
     }
 }

@@ -95,7 +95,7 @@ pub fn run() -> Result<()> {
     checks.command(
         ready,
         "the rooms, each by itself",
-        shell::cargo().args(["test", "--workspace"]).env("ORT_DISABLE_TELEMETRY", "1"),
+        shell::cargo().args(["test", "--workspace", "--no-fail-fast"]).env("ORT_DISABLE_TELEMETRY", "1"),
     );
     checks.check(ready, "model training", |progress| {
         progress.step("model training");

@@ -45,12 +45,10 @@ mod atomic {
     pub use std::sync::atomic::{AtomicU64, Ordering};
 }
 
+pub use crate::synth::MAX_PARTS;
 pub use audio::{AudioSide, Event, EventKind, MidiOut, Transport};
 pub use clock::{Mode, latency_samples};
 pub use control::{Control, Settings};
 pub use engine::{Engine, EngineConfig, Workers};
 pub use faults::Faults;
 pub use telemetry::{PlannedRoll, RollEvent, Status, StatusKind, Telemetry};
-
-/// The most parts an ensemble has: the number of stereo outputs of [`AudioSide`].
-pub const MAX_PARTS: usize = 8;

@@ -28,7 +28,7 @@ pub const LOG_FLOOR: f64 = 1e-5;
 pub const KEYS: usize = 88;
 /// MIDI pitch of the lowest key.
 pub const LOW_KEY: u8 = 21;
-/// Parts one segment can have.
+/// The most parts that an ensemble, and so a segment, has: each is a stereo output.
 pub const MAX_PARTS: usize = 8;
 /// New frames of a segment: 0.64 s.
 pub const HOP_FRAMES: usize = 64;

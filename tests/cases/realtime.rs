@@ -1,50 +1,12 @@
 //! The engine with its real models, as a host drives it: what the audio thread may do, and when things sound.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ripieno_engine::composer::live::{LiveMode, LiveSettings};
 use ripieno_engine::stream::{
     AudioSide, Engine, EngineConfig, Event, EventKind, MAX_PARTS, Mode, StatusKind, Transport,
 };
-
-/// Counts allocations and frees of a thread while it says that it is the audio thread.
-struct Counting;
-
-static TOUCHED: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    static ON_AUDIO_THREAD: Cell<bool> = const { Cell::new(false) };
-}
-
-fn count() {
-    if ON_AUDIO_THREAD.try_with(Cell::get).unwrap_or(false) {
-        TOUCHED.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use ripieno_tests::allocations::{Counting, watch};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -94,43 +56,43 @@ fn the_audio_thread_neither_allocates_nor_frees() {
         engine.audio.configure(RATE, BLOCK);
         until_ready(&mut engine);
         engine.audio.reset();
-        let before = TOUCHED.load(Ordering::Relaxed);
+        let mut touched = 0;
         let mut notes = 0;
         let mut peak = 0.0f32;
         for block in 0..450u32 {
-            ON_AUDIO_THREAD.set(true);
-            if block % 20 == 0 {
-                for i in 0..(if block == 200 { 300 } else { 6 }) {
-                    engine.audio.event(note_on(i, 40 + ((block + 7 * i) % 50) as u8, 100));
-                }
-            }
-            match block % 20 {
-                5 => engine.audio.event(Event { offset: 3, kind: EventKind::Sustain(true) }),
-                15 => {
-                    for key in 40..90 {
-                        engine.audio.event(Event { offset: 9, kind: EventKind::NoteOff { key } });
+            let ((), seen) = watch(|| {
+                if block % 20 == 0 {
+                    for i in 0..(if block == 200 { 300 } else { 6 }) {
+                        engine.audio.event(note_on(i, 40 + ((block + 7 * i) % 50) as u8, 100));
                     }
-                    engine.audio.event(Event { offset: 10, kind: EventKind::Sustain(false) });
                 }
-                _ => {}
-            }
-            if block % 100 == 99 {
-                engine.audio.event(Event { offset: 0, kind: EventKind::AllOff });
-            }
-            let beat = if block < 100 { f64::from(block) * 0.02 } else { 64.0 };
-            engine.audio.transport(Transport { tempo_bpm: 110.0, beat, playing: block % 3 != 0, bar: 4.0 });
-            engine.audio.process(BLOCK);
-            notes += engine.audio.midi_out().filter(|note| note.on).count();
-            for part in 0..MAX_PARTS {
-                peak = engine.audio.part(part).0.iter().fold(peak, |peak, x| peak.max(x.abs()));
-            }
-            if block == 300 {
-                engine.audio.reset();
-            }
-            ON_AUDIO_THREAD.set(false);
+                match block % 20 {
+                    5 => engine.audio.event(Event { offset: 3, kind: EventKind::Sustain(true) }),
+                    15 => {
+                        for key in 40..90 {
+                            engine.audio.event(Event { offset: 9, kind: EventKind::NoteOff { key } });
+                        }
+                        engine.audio.event(Event { offset: 10, kind: EventKind::Sustain(false) });
+                    }
+                    _ => {}
+                }
+                if block % 100 == 99 {
+                    engine.audio.event(Event { offset: 0, kind: EventKind::AllOff });
+                }
+                let beat = if block < 100 { f64::from(block) * 0.02 } else { 64.0 };
+                engine.audio.transport(Transport { tempo_bpm: 110.0, beat, playing: block % 3 != 0, bar: 4.0 });
+                engine.audio.process(BLOCK);
+                notes += engine.audio.midi_out().filter(|note| note.on).count();
+                for part in 0..MAX_PARTS {
+                    peak = engine.audio.part(part).0.iter().fold(peak, |peak, x| peak.max(x.abs()));
+                }
+                if block == 300 {
+                    engine.audio.reset();
+                }
+            });
+            touched += seen.allocations;
             std::thread::sleep(Duration::from_secs_f64(BLOCK as f64 / RATE));
         }
-        let touched = TOUCHED.load(Ordering::Relaxed) - before;
         assert_eq!(touched, 0, "{mode:?}: the audio thread touched the heap {touched} times");
         assert!(notes > 0 && peak > 0.0, "{mode:?}: {notes} notes, peak {peak}: nothing was tested");
     }
@@ -145,35 +107,35 @@ fn with_the_composer_on_the_audio_thread_neither_allocates_nor_frees() {
         engine.audio.configure(RATE, BLOCK);
         until_ready(&mut engine);
         engine.audio.reset();
-        let before = TOUCHED.load(Ordering::Relaxed);
+        let mut touched = 0;
         let (mut struck, mut begun) = (0, 0);
         let beats = BLOCK as f64 / RATE * 2.0;
         for block in 0..700u32 {
-            ON_AUDIO_THREAD.set(true);
-            // Two beats of playing, four of rest, a pedal; the song jumps back twice, and the composer is turned off and on.
-            let key = 60 + (block % 264 / 44 * 2) as u8;
-            match (block % 264, block % 44) {
-                (0..88, 0) => {
-                    struck += 1;
-                    engine.audio.event(note_on(7, key, 90));
+            let ((), seen) = watch(|| {
+                // Two beats of playing, four of rest, a pedal; the song jumps back twice, and the composer is turned off and on.
+                let key = 60 + (block % 264 / 44 * 2) as u8;
+                match (block % 264, block % 44) {
+                    (0..88, 0) => {
+                        struck += 1;
+                        engine.audio.event(note_on(7, key, 90));
+                    }
+                    (_, 30) => engine.audio.event(Event { offset: 3, kind: EventKind::NoteOff { key } }),
+                    (_, 20) => engine.audio.event(Event { offset: 0, kind: EventKind::Sustain(true) }),
+                    (_, 40) => engine.audio.event(Event { offset: 9, kind: EventKind::Sustain(false) }),
+                    _ => {}
                 }
-                (_, 30) => engine.audio.event(Event { offset: 3, kind: EventKind::NoteOff { key } }),
-                (_, 20) => engine.audio.event(Event { offset: 0, kind: EventKind::Sustain(true) }),
-                (_, 40) => engine.audio.event(Event { offset: 9, kind: EventKind::Sustain(false) }),
-                _ => {}
-            }
-            let beat = f64::from(block % 300) * beats;
-            engine.audio.transport(Transport { tempo_bpm: 120.0, beat, playing: true, bar: 4.0 });
-            engine.audio.process(BLOCK);
-            begun += engine.audio.midi_out().filter(|note| note.on).count();
-            ON_AUDIO_THREAD.set(false);
+                let beat = f64::from(block % 300) * beats;
+                engine.audio.transport(Transport { tempo_bpm: 120.0, beat, playing: true, bar: 4.0 });
+                engine.audio.process(BLOCK);
+                begun += engine.audio.midi_out().filter(|note| note.on).count();
+            });
+            touched += seen.allocations;
             if [450, 480].contains(&block) {
                 let mode = if block == 450 { LiveMode::Off } else { composer };
                 engine.control.set_composer(LiveSettings { mode, ..settings });
             }
             std::thread::sleep(Duration::from_secs_f64(BLOCK as f64 / RATE));
         }
-        let touched = TOUCHED.load(Ordering::Relaxed) - before;
         assert_eq!(touched, 0, "{composer:?}: the audio thread touched the heap {touched} times");
         assert!(begun > struck, "{composer:?}: {begun} notes of which {struck} were played: nothing was composed");
     }

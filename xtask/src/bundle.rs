@@ -115,7 +115,7 @@ fn vst3_binary() -> Result<&'static str> {
 fn data(folder: &Path) -> Result<()> {
     let models = layout::root().join("models");
     let manifest = fs::read_to_string(models.join("manifest.toml")).context("models/manifest.toml is missing")?;
-    let mut files = vec!["manifest.toml".to_owned(), "synth/performances.toml".to_owned()];
+    let mut files = vec!["manifest.toml".to_owned(), "synth/performances.toml".to_owned(), "synth/pictures".to_owned()];
     // The manifest is read as text: a TOML reader would be the heaviest thing in this program, for one key.
     files.extend(manifest.lines().filter_map(|line| {
         let (key, value) = line.split_once('=')?;

@@ -32,6 +32,12 @@ pub enum DrawError {
     },
 }
 
+impl DrawError {
+    pub(super) fn no_memory(path: &Path) -> Self {
+        Self::Unwritable { path: path.into(), reason: "there is no memory for it".into() }
+    }
+}
+
 /// The sheet.
 pub struct Canvas {
     pixmap: Pixmap,

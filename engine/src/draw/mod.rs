@@ -1,16 +1,20 @@
-//! Pictures of music, a part-coloured piano roll and a spectrogram with the notes drawn over it, and of how a long run
-//! went, as PNG files.
+//! Pictures of music, a part-coloured piano roll and a spectrogram with the notes drawn over it, of a
+//! performance's card, and of how a long run went, as PNG files; and such files read back.
 //!
 //! Promises a picture for any notes and any sound, also for none; a file that cannot be written gives a [`DrawError`]
 //! whose text is a sentence. Runs wherever it is called, for tens of milliseconds; never on the audio thread.
 
 mod bars;
 mod canvas;
+mod card;
+mod picture;
 mod roll;
 mod spectrogram;
 
 pub use bars::{Bars, bars};
 pub use canvas::DrawError;
+pub use card::card;
+pub use picture::Picture;
 pub use roll::{piano_roll, piano_rolls};
 pub use spectrogram::spectrogram;
 

@@ -19,7 +19,7 @@ const KEYBOARD: f32 = 34.0;
 pub fn piano_roll(parts: &[DrawnPart<'_>], seconds: f64, path: &Path) -> Result<(), DrawError> {
     match sheet("Parts", parts, seconds) {
         Some(canvas) => canvas.save(path),
-        None => Err(DrawError::Unwritable { path: path.into(), reason: "there is no memory for it".into() }),
+        None => Err(DrawError::no_memory(path)),
     }
 }
 
@@ -28,7 +28,7 @@ pub fn piano_rolls(rows: &[(&str, &[DrawnPart<'_>])], seconds: f64, path: &Path)
     let sheets: Option<Vec<Canvas>> = rows.iter().map(|(title, parts)| sheet(title, parts, seconds)).collect();
     match sheets.and_then(|sheets| Canvas::stacked(&sheets)) {
         Some(canvas) => canvas.save(path),
-        None => Err(DrawError::Unwritable { path: path.into(), reason: "there is no memory for it".into() }),
+        None => Err(DrawError::no_memory(path)),
     }
 }
 

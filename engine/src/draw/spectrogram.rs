@@ -30,7 +30,7 @@ pub fn spectrogram(
     let mid: Vec<f32> = left.iter().zip(right).map(|(l, r)| (l + r) * 0.5).collect();
     match sheet(&mid, sample_rate.max(1), parts) {
         Some(canvas) => canvas.save(path),
-        None => Err(DrawError::Unwritable { path: path.into(), reason: "there is no memory for it".into() }),
+        None => Err(DrawError::no_memory(path)),
     }
 }
 
@@ -71,7 +71,7 @@ fn y_of(hz: f64, top: f32, height: f32) -> f32 {
 }
 
 /// Level in dB of every pixel, column by column from the top.
-fn levels(mid: &[f32], sample_rate: u32, columns: usize, rows: usize) -> Vec<f32> {
+pub(super) fn levels(mid: &[f32], sample_rate: u32, columns: usize, rows: usize) -> Vec<f32> {
     let fft = RealFftPlanner::<f32>::new().plan_fft_forward(WINDOW);
     let (mut grain, mut spectrum) = (fft.make_input_vec(), fft.make_output_vec());
     let mut power = vec![0.0f32; spectrum.len()];
@@ -110,7 +110,8 @@ fn loudest_between(power: &[f32], low: f64, high: f64) -> f32 {
     at(place as usize) * (1.0 - share) + at(place as usize + 1) * share
 }
 
-fn colour(level: f32) -> [u8; 3] {
+/// From black at 0 to the brightest at 1.
+pub(super) fn colour(level: f32) -> [u8; 3] {
     let place = level.clamp(0.0, 1.0) * (COLOURS.len() - 1) as f32;
     let from = (place as usize).min(COLOURS.len() - 2);
     let share = place - from as f32;

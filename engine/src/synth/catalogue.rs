@@ -1,6 +1,6 @@
 //! `models/synth/performances.toml`: the instruments and performances the networks were trained with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -58,6 +58,8 @@ pub struct Performance {
     pub room: String,
     /// Licences of what it was made from.
     pub licence: String,
+    /// PNG file that shows how it sounds, beside the catalogue's file.
+    pub picture: String,
     /// Instrument ids from high to low.
     pub players: Vec<String>,
 }
@@ -69,6 +71,11 @@ impl Catalogue {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| SynthError::Catalogue { reason: format!("{}: {error}", path.display()) })?;
         Self::parse(&text)
+    }
+
+    /// The picture of a performance in a models folder.
+    pub fn picture(models: &Path, performance: &Performance) -> PathBuf {
+        models.join("synth").join(&performance.picture)
     }
 
     /// Parses a catalogue's text, keeps what the models know, and checks that indices are dense and players exist.

@@ -4,6 +4,7 @@
 //! main thread and reads the engine's telemetry; it never touches what belongs to the audio thread. Should it
 //! panic, the window says so and the sound goes on.
 
+mod card;
 mod composer;
 mod panels;
 mod roll;

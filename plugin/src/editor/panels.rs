@@ -1,5 +1,6 @@
 //! The panels of the picture, one function each.
 
+use super::card;
 use super::roll::part_colour;
 use super::scene::Scene;
 use super::theme::{self, STEP};
@@ -66,7 +67,9 @@ pub fn choices(ui: &mut Ui, rect: Rect, parameters: &Parameters, setter: &ParamS
         heading(ui, "Performance");
         let param = &parameters.controls.performance;
         let lost = parameters.performance.lost(param.value());
-        if let Some(index) = choose(ui, "Performance list", menu::performances(), param.value(), lost.as_deref()) {
+        let about = Some(card::show as fn(&mut Ui, &_));
+        if let Some(index) = choose(ui, "Performance list", menu::performances(), param.value(), lost.as_deref(), about)
+        {
             parameters.performance.settle();
             gesture(setter, param, param.preview_normalized(index));
             parameters.wake.ring();
@@ -74,7 +77,8 @@ pub fn choices(ui: &mut Ui, rect: Rect, parameters: &Parameters, setter: &ParamS
         match (lost, menu::at(menu::performances(), param.value())) {
             (Some(id), _) => missing(ui, &id),
             (None, Some(performance)) => {
-                ui.label(RichText::new(&performance.description).font(theme::body()).color(theme::TEXT_SOFT));
+                let words = RichText::new(&performance.description).font(theme::body()).color(theme::TEXT_SOFT);
+                ui.label(words).on_hover_ui(|ui| card::show(ui, performance));
                 ui.label(RichText::new(&performance.room).font(theme::small()).color(theme::TEXT_FAINT));
             }
             (None, None) => {}
@@ -83,7 +87,7 @@ pub fn choices(ui: &mut Ui, rect: Rect, parameters: &Parameters, setter: &ParamS
         heading(ui, "Ensemble");
         let param = &parameters.controls.ensemble;
         let lost = parameters.ensemble.lost(param.value());
-        if let Some(index) = choose(ui, "Ensemble list", menu::ensembles(), param.value(), lost.as_deref()) {
+        if let Some(index) = choose(ui, "Ensemble list", menu::ensembles(), param.value(), lost.as_deref(), None) {
             parameters.ensemble.settle();
             gesture(setter, param, param.preview_normalized(index));
             parameters.wake.ring();
@@ -97,17 +101,24 @@ pub fn choices(ui: &mut Ui, rect: Rect, parameters: &Parameters, setter: &ParamS
             (None, None) => {}
         }
         let param = &parameters.controls.method;
-        if let Some(index) = choose(ui, "Arranger list", menu::methods(), param.value(), None) {
+        if let Some(index) = choose(ui, "Arranger list", menu::methods(), param.value(), None, None) {
             gesture(setter, param, param.preview_normalized(index));
             parameters.wake.ring();
         }
     });
 }
 
-fn choose<T: Named>(ui: &mut Ui, name: &str, entries: &[T], index: i32, lost: Option<&str>) -> Option<i32> {
+fn choose<T: Named>(
+    ui: &mut Ui,
+    name: &str,
+    entries: &[T],
+    index: i32,
+    lost: Option<&str>,
+    about: Option<fn(&mut Ui, &T)>,
+) -> Option<i32> {
     let chosen = if lost.is_some() { None } else { usize::try_from(index).ok() };
     let shown = lost.or_else(|| menu::at(entries, index).map(Named::name)).unwrap_or("None");
-    selector(ui, name, shown, entries, chosen).map(|index| index as i32)
+    selector(ui, name, shown, entries, chosen, about).map(|index| index as i32)
 }
 
 fn missing(ui: &mut Ui, id: &str) {

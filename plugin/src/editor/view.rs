@@ -186,6 +186,19 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_card_of_a_performance_is_shown_where_the_pointer_rests() {
+        let (parameters, scene) = (Parameters::default(), quiet());
+        let mut harness = harness(&parameters, &scene);
+        let other = &menu::performances()[0];
+        assert!(harness.query_by_label_contains(&other.licence).is_none());
+        harness.get_by_label("Performance list").click();
+        harness.run_steps(3);
+        harness.get_by_label(other.name()).hover();
+        harness.run_steps(12);
+        assert!(harness.query_by_label_contains(&other.licence).is_some(), "the card says what it was made from");
+    }
+
+    #[test]
     fn every_ensemble_and_every_size_can_be_drawn() {
         let scene = quiet();
         for index in 0..menu::ensembles().len() {

@@ -218,16 +218,28 @@ pub fn segments(ui: &mut Ui, rect: Rect, names: &[(&str, &str)], chosen: usize) 
     clicked
 }
 
-/// A list to choose from. `shown` is what is chosen, which need not be in the list. Returns the index that was clicked.
-pub fn selector<T: Named>(ui: &mut Ui, name: &str, shown: &str, entries: &[T], chosen: Option<usize>) -> Option<usize> {
+/// A list to choose from. `shown` is what is chosen, which need not be in the list;
+/// `about` says more of the entry under the pointer. Returns the index that was clicked.
+pub fn selector<T: Named>(
+    ui: &mut Ui,
+    name: &str,
+    shown: &str,
+    entries: &[T],
+    chosen: Option<usize>,
+    about: Option<fn(&mut Ui, &T)>,
+) -> Option<usize> {
     let mut clicked = None;
     let combo = ComboBox::from_id_salt(name)
         .width(ui.available_width())
         .selected_text(RichText::new(shown).font(theme::strong()))
         .show_ui(ui, |ui| {
             for (index, entry) in entries.iter().enumerate() {
-                if ui.selectable_label(chosen == Some(index), entry.name()).clicked() {
+                let label = ui.selectable_label(chosen == Some(index), entry.name());
+                if label.clicked() {
                     clicked = Some(index);
+                }
+                if let Some(about) = about {
+                    label.on_hover_ui(|ui| about(ui, entry));
                 }
             }
         });

@@ -2,6 +2,7 @@
 
 mod arrange;
 mod arranged;
+mod cards;
 mod compose;
 mod convert;
 mod doctor;
@@ -21,6 +22,7 @@ mod targets;
 mod wav;
 mod whole;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -51,7 +53,14 @@ enum Command {
     #[command(subcommand)]
     Evaluate(evaluate::Evaluation),
     /// List the performances: these players in this room.
-    Performances,
+    Performances {
+        /// Instead of listing them, perform the same phrase with each, and draw the pictures of their cards in this folder.
+        #[arg(long)]
+        pictures: Option<PathBuf>,
+        /// Processor threads of the networks.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+        threads: u32,
+    },
     /// List the ensembles notes can be given out to.
     Ensembles,
     /// Look for ONNX Runtime and the models, and say what is wrong.
@@ -67,7 +76,8 @@ fn main() -> ExitCode {
         Command::Compose(arguments) => compose::compose(&arguments),
         Command::Continue(arguments) => compose::go_on(&arguments),
         Command::Evaluate(evaluation) => evaluate::run(&evaluation),
-        Command::Performances => list::performances(),
+        Command::Performances { pictures: None, .. } => list::performances(),
+        Command::Performances { pictures: Some(folder), threads } => cards::draw(&folder, threads as usize),
         Command::Ensembles => list::ensembles(),
         Command::Doctor => doctor::run(),
     };

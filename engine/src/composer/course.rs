@@ -27,7 +27,6 @@ pub struct Course {
     sounding: Vec<Vec<u64>>,
     /// Notes that began in the beat of the last note.
     in_beat: u32,
-    last_note: Event,
 }
 
 impl Course {
@@ -43,7 +42,6 @@ impl Course {
             begun: vec![0; codes],
             sounding: vec![Vec::new(); codes],
             in_beat: 0,
-            last_note: Event::sign(Kind::Note).with(Field::Beat, 1).with(Field::Position, 1),
         }
     }
 
@@ -55,11 +53,6 @@ impl Course {
     /// Whether the notes have begun and not ended.
     pub fn in_notes(&self) -> bool {
         matches!(self.last, Some(Kind::Notes | Kind::Note))
-    }
-
-    /// The last note, or some note where there is none.
-    pub fn last_note(&self) -> Event {
-        self.last_note
     }
 
     /// Onset of the last note, ticks.
@@ -79,7 +72,7 @@ impl Course {
             }
             2 => self.last = Some(Kind::Notes),
             3 => {
-                (self.last, self.last_note) = (Some(Kind::Note), *event);
+                self.last = Some(Kind::Note);
                 let resolution = self.vocabulary.resolution();
                 let onset = u64::from(beat.max(1) - 1) * resolution + u64::from(position.max(1) - 1);
                 if self.onset != Some(onset) {

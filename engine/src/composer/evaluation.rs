@@ -2,7 +2,7 @@
 
 use super::encoding;
 use super::event::{Event, FIELDS, Field, Kind};
-use super::network::Predictor;
+use super::network::{Predictor, log_probability};
 use super::vocabulary::Vocabulary;
 use crate::inference::InferenceError;
 use crate::score::{Score, metrics};
@@ -78,12 +78,11 @@ impl Likelihood {
         for at in (1..song.len()).rev() {
             network.rewind(at);
             let event = &song[at];
-            let logits = network.predict(event)?;
             let is_note = event.is(Kind::Note);
             self.events += 1;
             self.notes += usize::from(is_note);
             for field in FIELDS.into_iter().filter(|&field| field == Field::Kind || event.get(field) > 0) {
-                let nats = -logits.log_probability(field, event.get(field));
+                let nats = -log_probability(network.predict(field, event)?, event.get(field));
                 self.fields[field as usize] += nats;
                 self.of_notes += if is_note { nats } else { 0.0 };
             }

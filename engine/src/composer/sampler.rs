@@ -4,7 +4,7 @@ use super::course::Course;
 use super::event::{Event, Field, Kind};
 use super::limits::Limits;
 use super::mask::Mask;
-use super::network::{Logits, Predictor};
+use super::network::{Predictor, log_probability};
 use crate::inference::InferenceError;
 use crate::synth::noise::Noise;
 
@@ -80,58 +80,33 @@ impl Sampler {
     }
 }
 
-/// The next event of a song, field by field, within the limits. An error is the network's.
-///
-/// What the network says of a field may depend on the fields before it: it is asked with a guess at all of them, and
-/// again where a guess was wrong.
+/// The next event of a song, field by field, within the limits. An error is the network's, which is asked only where there
+/// is a choice.
 pub fn sample(
     network: &mut (impl Predictor + ?Sized),
     course: &Course,
     limits: &Limits,
     sampler: &mut Sampler,
 ) -> Result<Event, InferenceError> {
-    let (order, dependent) = (network.order(), network.is_dependent());
-    // Most events are notes with the last one's beat.
-    let mut guess = course.last_note();
     let mut event = Event::default();
-    let mut told: Option<(Event, &Logits)> = None;
     sampler.end = None;
-    for (i, &field) in order.iter().enumerate() {
+    for field in network.order() {
         let allowed = course.allowed(field, &event, limits);
         let mut codes = allowed.codes();
-        let (first, second) = (codes.next(), codes.next());
-        let code = match (first, second) {
-            (None, _) => return Ok(Event::sign(Kind::End)),
-            (Some(only), None) => only,
+        let code = match (codes.next(), codes.next()) {
+            (only, None) => only,
             _ => {
-                let holds = |asked: &Event| !dependent || order[..i].iter().all(|&f| asked.get(f) == event.get(f));
-                let logits = match told.filter(|(asked, _)| holds(asked)) {
-                    Some((_, logits)) => logits,
-                    None => {
-                        order[..i].iter().for_each(|&f| guess = guess.with(f, event.get(f)));
-                        let asked = guess;
-                        let logits = network.predict(&asked)?;
-                        order[i..].iter().for_each(|&f| guess = guess.with(f, likeliest(logits.of(f))));
-                        told = Some((asked, logits));
-                        logits
-                    }
-                };
+                let logits = network.predict(field, &event)?;
                 if field == Field::Kind && course.in_notes() {
-                    sampler.end = Some(logits.log_probability(Field::Kind, Kind::End.code()));
+                    sampler.end = Some(log_probability(logits, Kind::End.code()));
                 }
-                match sampler.choose(field, logits.of(field), allowed) {
-                    Some(code) => code,
-                    None => return Ok(Event::sign(Kind::End)),
-                }
+                sampler.choose(field, logits, allowed)
             }
         };
+        let Some(code) = code else { return Ok(Event::sign(Kind::End)) };
         event = event.with(field, code);
     }
     Ok(event)
-}
-
-fn likeliest(logits: &[f32]) -> u16 {
-    (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best }) as u16
 }
 
 #[cfg(test)]

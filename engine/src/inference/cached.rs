@@ -73,6 +73,11 @@ impl CachedSession {
         Ok(cached)
     }
 
+    /// How the manifest calls the model.
+    pub fn name(&self) -> &str {
+        self.session.name()
+    }
+
     /// Rows that it can remember.
     pub fn window(&self) -> usize {
         self.sizes.window

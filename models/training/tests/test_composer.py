@@ -16,6 +16,7 @@ from ripieno_training.composer.encoding import decode, encode_notes, song  # noq
 from ripieno_training.composer.graph import network  # noqa: E402
 from ripieno_training.composer.model import Composer, losses, parameters  # noqa: E402
 from ripieno_training.composer.training import recipe  # noqa: E402
+from ripieno_training.manifest import read  # noqa: E402
 
 TINY = {"layers": 2, "width": 32, "heads": 2, "window": 96}
 
@@ -107,7 +108,9 @@ def test_in_eight_bits_the_graph_rounds_as_is_said(tmp_path):
     composer = exporting.halved(build("small"))
     onnx.save(network(composer, eight_bits=True), str(tmp_path / "net.onnx"))
     exporting.write_heads(composer, tmp_path / "heads.onnx")
-    runner = exporting.Runner(tmp_path / "net.onnx", tmp_path / "heads.onnx")
+    runner = exporting.Runner(
+        tmp_path / "net.onnx", exporting.read_heads(tmp_path / "heads.onnx", build("small").heads)
+    )
     song = events(150)[:90]
     like, unlike = (exporting.check(model, runner, song) for model in (in_eight_bits(composer), composer))
     assert like < unlike / 2, (like, unlike)
@@ -133,10 +136,24 @@ def test_the_exported_graphs_are_the_network(model, tmp_path):
     composer = exporting.halved(build(model))
     onnx.save(network(composer), str(tmp_path / "net.onnx"))
     exporting.write_heads(composer, tmp_path / "heads.onnx")
-    runner = exporting.Runner(tmp_path / "net.onnx", tmp_path / "heads.onnx")
+    runner = exporting.Runner(tmp_path / "net.onnx", exporting.read_heads(tmp_path / "heads.onnx", build(model).heads))
     assert exporting.check(composer, runner, events(150)[:90]) < 1e-4
     # Going back: other events in the place of some that were seen.
     other = events(150, seed=4)[:50]
     hidden = runner.hidden(other, 0)
     again = np.concatenate([hidden[:20], runner.hidden(other[20:35], 20), runner.hidden(other[35:], 35)])
     np.testing.assert_allclose(again, hidden, atol=2e-4)
+
+
+def test_a_network_that_learnt_nothing_is_entered_as_it_is(tmp_path):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "manifest.toml").write_text("")
+    name = exporting.write_untrained(recipe("mmt_small", TINY), tmp_path)
+    entries = {entry["name"]: entry for entry in read(tmp_path / "manifest.toml")["model"]}
+    assert set(entries) == {name, f"{name}_heads"}
+    for entry in entries.values():
+        session = exporting.session(tmp_path / entry["file"])
+        for kind, found in (("input", session.get_inputs()), ("output", session.get_outputs())):
+            free = [[size if isinstance(size, int) else None for size in line["shape"]] for line in entry[kind]]
+            assert [line["name"] for line in entry[kind]] == [line.name for line in found]
+            assert free == [[size if isinstance(size, int) else None for size in line.shape] for line in found]

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use ripieno_engine::inference::{Locations, Models, Runtime};
+use ripieno_engine::processor::processor_time;
 use ripieno_engine::score::{Note, Playback};
 use ripieno_engine::synth::evaluation::{
     Clip, Moments, Musicnn, Performed, SHIFTS, Seams, Subject, frechet, loudness_distance, stft_distance,
@@ -328,14 +329,14 @@ fn measure(
     };
     synth.tell_performance(told);
     let how = (steps, guidance(arguments));
-    let before = processor_seconds();
+    let before = processor_time();
     let made = match (way, &piece.truth) {
         (Way::TrueMel, Some(truth)) => synth.vocode(&subject, truth, arguments.seed)?,
         (Way::TrueMel, None) => Performed::default(),
         _ => synth.perform_part(&subject, how, arguments.seed, 0)?,
     };
-    if let (Some(before), Some(after)) = (before, processor_seconds()) {
-        *row.processor.get_or_insert_default() += after - before;
+    if let (Some(before), Some(after)) = (before, processor_time()) {
+        *row.processor.get_or_insert_default() += (after - before).as_secs_f64();
     }
     if !arguments.no_seams && !matches!(way, Way::TrueMel) {
         let mut later = |frames| synth.perform_part(&subject, how, arguments.seed, frames);
@@ -361,20 +362,6 @@ fn measure(
         }
     }
     Ok(())
-}
-
-/// Processor time of this process so far, of all its threads.
-#[cfg(unix)]
-fn processor_seconds() -> Option<f64> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a live value.
-    let told = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    (told == 0).then_some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
-}
-
-#[cfg(not(unix))]
-fn processor_seconds() -> Option<f64> {
-    None
 }
 
 /// Sound without its edges.

@@ -10,7 +10,7 @@ import yaml
 from ..manifest import MANIFEST
 from . import attention, corpus
 from .evaluation import held_out
-from .exporting import export
+from .exporting import export, write_untrained
 from .fixtures import write_golden
 from .training import MODELS, load_best, recipe, train
 
@@ -42,6 +42,9 @@ def command_line() -> argparse.ArgumentParser:
     ship.add_argument("--checkpoint", type=Path, required=True, help="folder of the checkpoint")
     ship.add_argument("--models", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
     ship.add_argument("--golden", type=Path, default=GOLDEN)
+    blank = commands.add_parser("untrained", help="a network that learnt nothing, to measure its speed: ONNX, entries")
+    blank.add_argument("--model", choices=MODELS, default="mmt_small")
+    blank.add_argument("--models", type=Path, required=True, help="a copy of the models folder")
     commands.add_parser("golden", help="write tests/golden/composer/encoding.json")
     commands.add_parser("split", parents=[data], help="divide the songs anew and write splits/orchestra.csv")
     return parser
@@ -53,6 +56,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if arguments.command == "golden":
         return write_golden(GOLDEN / "encoding.json")
+    if arguments.command == "untrained":
+        return print(write_untrained(recipe(arguments.model, {}), arguments.models))
     result: object
     config: dict = {"music": "orchestra"}
     if arguments.command == "train":

@@ -2,13 +2,13 @@
 
 import copy
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ..export import SMALLEST, halve
@@ -20,7 +20,7 @@ from .data import first_windows, sequence
 from .eight_bits import in_eight_bits
 from .evaluation import per_event
 from .graph import OPSET, network
-from .model import Composer, Dependent, field_losses, parameters
+from .model import Composer, field_losses, parameters
 from .training import load_best
 
 NAMES = {
@@ -37,22 +37,27 @@ ROUNDED_TOLERANCE = 0.25
 """Logits of one that rounds: whatever computes in another order rounds some numbers the other way."""
 
 
-class Called(nn.Module):
-    """The heads with `hidden` as the network's graph gives it."""
+WEIGHTS = {
+    "mix": "layer that reads the hidden vector and the fields before",
+    "norm": "normalisation of what GELU makes of it",
+    "out": "layer that gives the logits",
+    "given": "what each code adds to the hidden vector, for the fields after",
+}
+"""What a head consists of; one of the paper's, of its last layer alone."""
 
-    def __init__(self, heads: nn.Module) -> None:
-        super().__init__()
-        self.heads = heads
 
-    def forward(self, hidden: Tensor, event: Tensor | None = None) -> tuple[Tensor, ...]:
-        last = hidden[:, -2:].long()
-        event = torch.zeros(1, 6, dtype=torch.int64) if event is None else event
-        logits = self.heads(hidden[:, :-2], last, event)
-        return tuple(logits[v.FIELDS.index(name)] for name in self.heads.order)
+def weights(heads: nn.Module) -> dict[str, Tensor]:
+    """The heads' weights as their file calls them: PyTorch's names, with the field for its place in `order`."""
+
+    def called(name: str) -> str:
+        kind, place, rest = name.split(".")
+        return f"{kind}.{heads.order[int(place)]}.{rest}"
+
+    return {called(name): weight for name, weight in heads.state_dict().items()}
 
 
 def lines(model: Composer) -> tuple[tuple[list, list], tuple[list, list]]:
-    """The manifest's lines of the network's inputs and outputs, and of the heads'."""
+    """The manifest's lines of the network's inputs and outputs, and of the heads', which are weights alone."""
     width, heads, window = (model.config[name] for name in ("width", "heads", "window"))
     cache = [1, heads, window, width // heads]
     both = [(f"{kind}_{i}", kind) for i in range(model.config["layers"]) for kind in ("key", "value")]
@@ -65,41 +70,51 @@ def lines(model: Composer) -> tuple[tuple[list, list], tuple[list, list]]:
     past, present = (
         [tensor(f"{when}_{n}", cache, "f32", f"{k}s so far") for n, k in both] for when in ("past", "present")
     )
-    given = [
-        tensor("event", [1, 6], "i64", "the event to come, its fields in the outputs' order, 0 where not yet known")
-    ]
-    sizes = v.sizes()
-    logits = [tensor(n, [1, sizes[v.FIELDS.index(n)]], "f32", f"logit of each code of {n}") for n in model.heads.order]
-    return (
-        ([event, *past, *lengths], [hidden, *present]),
-        ([{**hidden, "shape": [1, width + 2]}, *(given if isinstance(model.heads, Dependent) else [])], logits),
-    )
+    held = [tensor(n, list(x.shape), "f32", WEIGHTS[n.split(".")[0]]) for n, x in weights(model.heads).items()]
+    return ([event, *past, *lengths], [hidden, *present]), ([], held)
 
 
 def write_heads(model: Composer, file: Path) -> None:
-    """The heads as ONNX."""
-    _, (inputs, outputs) = lines(model)
-    example = torch.zeros(1, model.config["width"] + 2), torch.zeros(1, 6, dtype=torch.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            Called(model.heads).eval(), example[: len(inputs)], str(file), opset_version=OPSET, dynamo=False,
-            input_names=[line["name"] for line in inputs], output_names=[line["name"] for line in outputs],
-        )  # fmt: skip
-    graph = onnx.load(str(file))
+    """The heads as ONNX: a graph that computes nothing, whose outputs are their weights.
+
+    The engine is asked for one field at a time and computes these few products itself: to call ONNX Runtime for each
+    would take longer than they do.
+    """
+    held = {name: weight.detach().numpy() for name, weight in weights(model.heads).items()}
+    kept = [numpy_helper.from_array(x, f"held.{name}") for name, x in held.items()]
+    nodes = [helper.make_node("Identity", [f"held.{name}"], [name]) for name in held]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape) for name, x in held.items()]
+    opsets = [helper.make_opsetid("", OPSET)]
+    graph = helper.make_model(helper.make_graph(nodes, "heads", [], outputs, kept), opset_imports=opsets, ir_version=8)
     halve(graph)
     onnx.save(graph, str(file))
 
 
-class Runner:
-    """The exported files as the engine runs them."""
+def session(file: Path) -> onnxruntime.InferenceSession:
+    """A file as the engine runs it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
-    def __init__(self, file: Path, heads: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.network, self.heads = (
-            onnxruntime.InferenceSession(str(f), options, providers=["CPUExecutionProvider"]) for f in (file, heads)
-        )
+
+def read_heads(file: Path, like: nn.Module) -> nn.Module:
+    """Heads of the same kind with a file's weights."""
+    found = session(file)
+    names = [line.name for line in found.get_outputs()]
+    held = dict(zip(names, found.run(None, {}), strict=True))
+    heads = copy.deepcopy(like).eval()
+    heads.load_state_dict(
+        {own: torch.from_numpy(held[name]) for own, name in zip(like.state_dict(), weights(like), strict=True)}
+    )
+    return heads
+
+
+class Runner:
+    """The exported files at work: the network as the engine runs it, the heads' weights in PyTorch."""
+
+    def __init__(self, file: Path, heads: nn.Module) -> None:
+        """heads: those of read_heads."""
+        self.network, self.heads = session(file), heads
         self.cache = {
             line.name: np.zeros(line.shape, np.float32)
             for line in self.network.get_inputs()
@@ -115,26 +130,24 @@ class Runner:
         self.cache = dict(zip(names, out[1:], strict=True))
         return out[0][0]
 
-    def likelihood(self, heads: nn.Module, songs: list[Song]) -> dict[str, float]:
-        """As held_out, of the file as it is, with `heads` in PyTorch."""
+    def likelihood(self, songs: list[Song]) -> dict[str, float]:
+        """As held_out, of the files as they are."""
         total, count = torch.zeros(6, dtype=torch.float64), 0
         for events in first_windows(songs, next(iter(self.cache.values())).shape[2]):
             hidden = torch.from_numpy(self.hidden(events[:-1], 0)[None, :, :-2])
             before, events = torch.from_numpy(events[None, :-1]), torch.from_numpy(events[None])
             with torch.no_grad():
-                logits = heads(hidden, before[..., [v.BEAT, v.POSITION]], events[:, 1:])
+                logits = self.heads(hidden, before[..., [v.BEAT, v.POSITION]], events[:, 1:])
             total += field_losses(logits, events, torch.ones_like(events[..., 0], dtype=torch.bool)).double()
             count += events.shape[1] - 1
         return per_event(total, count)
 
+    @torch.no_grad()
     def logits(self, hidden: np.ndarray, event: np.ndarray) -> list[np.ndarray]:
         """Logits of each field, in the order of FIELDS."""
-        feeds = {"hidden": hidden[None]}
-        if len(self.heads.get_inputs()) > 1:
-            feeds["event"] = event[None]
-        names = [line.name for line in self.heads.get_outputs()]
-        found = dict(zip(names, self.heads.run(None, feeds), strict=True))
-        return [found[name][0] for name in v.FIELDS]
+        last = torch.from_numpy(hidden[-2:].astype(np.int64))
+        found = self.heads(torch.from_numpy(hidden[:-2]), last, torch.from_numpy(event))
+        return [logits.numpy() for logits in found]
 
 
 def halved(model: Composer) -> Composer:
@@ -184,6 +197,27 @@ def golden(model: Composer, name: str, song: Song, tolerance: float) -> dict:
     }
 
 
+def name_of(config: dict) -> str:
+    """What a network is called in the manifest."""
+    return NAMES.get(config["model"], config["model"])
+
+
+def write_untrained(config: dict, models: Path) -> str:
+    """The files and entries of a network that has learnt nothing, to measure beside another how fast it is."""
+    torch.manual_seed(0)
+    model, name = Composer(config).eval(), name_of(config)
+    (models / "composer").mkdir(parents=True, exist_ok=True)
+    graph = network(model)
+    halve(graph)
+    files = [models / "composer" / f"{name}{ending}.onnx" for ending in ("", "_heads")]
+    onnx.save(graph, str(files[0]))
+    write_heads(model, files[1])
+    made_by = f"python -m ripieno_training.composer untrained --model {config['model']}"
+    for file, (inputs, outputs) in zip(files, lines(model), strict=True):
+        write_model_entry(file.stem, file, "CC0-1.0", made_by, 0, inputs, outputs, {}, models / "manifest.toml")
+    return name
+
+
 def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> dict:
     """Writes everything, in 32 bits and in 8; returns the figures of the manifest."""
     model, state = load_best(checkpoint)
@@ -195,7 +229,7 @@ def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> d
         "training_steps": min(state["log"], key=lambda line: line["nll"])["step"],
         "training_minutes": round(state["seconds"] / 60, 1),
     }
-    name = NAMES.get(config["model"], config["model"])
+    name = name_of(config)
     (models / "composer").mkdir(parents=True, exist_ok=True)
     heads = models / "composer" / f"{name}_heads.onnx"
     write_heads(model, heads)
@@ -211,11 +245,11 @@ def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> d
         graph = network(model, eight)
         halve(graph)
         onnx.save(graph, str(file))
-        runner = Runner(file, heads)
+        runner = Runner(file, read_heads(heads, model.heads))
         worst = check(like, runner, first_windows(test[:1], 256)[0])
         if worst > tolerance:
             raise RuntimeError(f"{stem}: the files differ from the network by {worst}")
-        figures = {f"test_{key}": value for key, value in runner.likelihood(model.heads, test).items()} | trained
+        figures = {f"test_{key}": value for key, value in runner.likelihood(test).items()} | trained
         for ending, path, module, (inputs, outputs), own in zip(
             ("", "_heads"), (file, heads), (model, model.heads), lines(model), (figures, {}), strict=True
         ):

@@ -2,10 +2,10 @@
 //!
 //! Wanted: at least 120 notes a second at cache length 512, that is 8.3 ms a note, and no more than the network of the paper
 //! costs at the same size. All networks of the manifest compose in turn, so that whatever else the machine does slows them
-//! alike, and what counts is processor time, where the system tells it. To have the paper's among them: into a copy of the
-//! models folder that `RIPIENO_MODELS` names, `python -m ripieno_training.composer untrained --model mmt_small --models COPY`
-//! (its weights are drawn by lot: they do not change the work). "without a cache" hears the whole song again for the same
-//! note, in the same run.
+//! alike, and what counts is processor time, where the system tells it; the medians of all rounds come last. To have the
+//! paper's among them, with weights drawn by lot, which do not change the work: into a copy of the models folder that
+//! `RIPIENO_MODELS` names, `python -m ripieno_training.composer untrained --model mmt_small --models COPY`. "without a
+//! cache" hears the whole song again for the same note.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +87,7 @@ fn step(criterion: &mut Criterion) {
         let mut all: Vec<Composing> = Network::names(&models).into_iter().map(open).collect();
         let mut group = criterion.benchmark_group(format!("a note after {length} events"));
         group.sample_size(20);
+        let mut rounds: Vec<Vec<Duration>> = Vec::new();
         for i in 0..all.len() {
             group.bench_function(BenchmarkId::new("with a cache", all[i].name.clone()), |bencher| {
                 bencher.iter_custom(|times| {
@@ -94,6 +95,7 @@ fn step(criterion: &mut Criterion) {
                     for _ in 0..times {
                         let took: Vec<Duration> = all.iter_mut().map(|one| spent(|| one.note())).collect();
                         total += took[i];
+                        rounds.push(took);
                     }
                     total
                 });
@@ -107,6 +109,13 @@ fn step(criterion: &mut Criterion) {
             }
         }
         group.finish();
+        for (i, composing) in all.iter().enumerate() {
+            let mut times: Vec<Duration> = rounds.iter().map(|took| took[i]).collect();
+            times.sort_unstable();
+            if let Some(median) = times.get(times.len() / 2) {
+                println!("{}: {median:?} after {length} events, median of all {} rounds", composing.name, times.len());
+            }
+        }
     }
 }
 

@@ -70,14 +70,17 @@ fn total(mut lanes: [f32; LANES]) -> f32 {
 #[cfg(target_arch = "x86_64")]
 mod halves {
     use std::arch::x86_64::{
-        __m128i, _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_ps, _mm256_cvtph_ps,
-        _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_mul_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+        __m128i, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128,
+        _mm256_add_ps, _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_mul_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps,
     };
 
     use super::{LANES, total};
 
     /// Numbers that an instruction takes.
     const WIDE: usize = 8;
+    /// How far ahead of what it reads it asks for what comes next: by itself a processor stops at every page of 4,096 bytes.
+    const AHEAD: usize = 2048;
 
     /// The same numbers in 16 bits; nothing where one would change, or where the processor does not read them so.
     pub fn of(numbers: &[f32]) -> Option<Vec<u16>> {
@@ -119,6 +122,7 @@ mod halves {
         for row in rows.chunks_exact(x.len()) {
             let mut sums = [_mm256_setzero_ps(); LANES / WIDE];
             for (a, b) in row.chunks_exact(LANES).zip(x.chunks_exact(LANES)) {
+                _mm_prefetch::<_MM_HINT_T0>(a.as_ptr().wrapping_add(AHEAD).cast::<i8>());
                 let eights = a.chunks_exact(WIDE).zip(b.chunks_exact(WIDE));
                 for (sum, (a, b)) in sums.iter_mut().zip(eights) {
                     // SAFETY: each pointer is to eight numbers.

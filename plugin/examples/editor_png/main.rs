@@ -1,9 +1,10 @@
 //! A picture of the editor while the engine plays: `cargo run -p ripieno-plugin --example editor_png`.
 //!
 //! Writes `target/editor.png`; with `-- split` behind it, `target/editor-split.png` with the split keyboard, and with
-//! `-- composer`, `target/editor-composer.png`, where the soprano alone is played and accompanied. Nothing in it is posed:
-//! the example plays a cadence to a real engine, as a host that bounces would, and draws the editor from its telemetry, with
-//! a rasteriser of its own instead of a window.
+//! `-- composer`, `target/editor-composer.png`, where the soprano alone is played and accompanied; with
+//! `-- card`, `target/editor-card.png` with the card of the performance. Nothing in it is posed: the example plays a
+//! cadence to a real engine, as a host that bounces would, and draws the editor from its telemetry, with a rasteriser of
+//! its own instead of a window.
 
 mod raster;
 
@@ -88,6 +89,9 @@ const CADENCE: [(&[Written], u8); 4] = [
 ];
 const SECONDS_PER_BEAT: f64 = 0.7;
 
+/// A place within the performance's description.
+const DESCRIPTION: Pos2 = Pos2::new(60.0, 152.0);
+
 /// A host that takes every value as it comes.
 struct Willing;
 
@@ -130,7 +134,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     engine.audio.configure(RATE, BLOCK);
     wait_for(&engine.telemetry, &mut engine.audio)?;
 
-    let mut picture = Picture::new();
+    let mut picture = Picture::new((method.as_deref() == Some("card")).then_some(DESCRIPTION));
     let mut played = 0;
     let mut events = events(if accompanied { 1 } else { CADENCE.len() });
     while (played as f64) < SECONDS * RATE {
@@ -189,20 +193,23 @@ struct Picture {
     view: View,
     canvas: Canvas,
     last: Vec<ClippedPrimitive>,
+    /// Where it comes to rest, until it has been told.
+    pointer: Option<Pos2>,
 }
 
 impl Picture {
-    fn new() -> Self {
+    fn new(pointer: Option<Pos2>) -> Self {
         let context = Context::default();
         theme::install(&context);
         let [width, height] = SIZE.map(|side| (side * SCALE) as usize);
-        Self { context, view: View::new("Ripieno"), canvas: Canvas::new(width, height), last: Vec::new() }
+        Self { context, view: View::new("Ripieno"), canvas: Canvas::new(width, height), last: Vec::new(), pointer }
     }
 
     fn draw(&mut self, scene: &Scene, parameters: &Parameters, seconds: f64) {
         let mut input = RawInput {
             screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(SIZE[0], SIZE[1]))),
             time: Some(seconds),
+            events: self.pointer.take().map(egui::Event::PointerMoved).into_iter().collect(),
             ..RawInput::default()
         };
         input.viewports.entry(ViewportId::ROOT).or_default().native_pixels_per_point = Some(SCALE);

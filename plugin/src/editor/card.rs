@@ -18,7 +18,7 @@ pub fn show(ui: &mut Ui, performance: &Performance) {
         ui.add(Image::from_texture(SizedTexture::new(&texture, size * (WIDTH / size.x))));
     }
     ui.label(RichText::new(&performance.description).font(theme::body()).color(theme::TEXT_SOFT));
-    for line in [&performance.room, &performance.licence] {
+    for line in [&performance.players.join("  \u{2022}  "), &performance.room, &performance.licence] {
         ui.label(RichText::new(line).font(theme::small()).color(theme::TEXT_FAINT));
     }
 }

@@ -19,6 +19,8 @@ mod live;
 struct Behaviour {
     /// Wall time of a segment, in milliseconds.
     takes_ms: AtomicU32,
+    /// Wall time of a single note, in milliseconds.
+    note_takes_ms: AtomicU32,
     /// How many of the next segments or passages panic.
     panics: AtomicU32,
     /// How many of the next segments or passages fail.
@@ -95,7 +97,12 @@ impl Renderer for Impulses {
         Ok(SegmentCost { active_parts: out.len(), frames: 128, steps, ..SegmentCost::default() })
     }
 
-    fn note(&mut self, note: SingleNote, _more: &mut dyn FnMut() -> bool) -> Result<Option<PartAudio>, String> {
+    fn note(&mut self, note: SingleNote, more: &mut dyn FnMut() -> bool) -> Result<Option<PartAudio>, String> {
+        let takes = self.0.note_takes_ms.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(takes.into()));
+        if takes > 0 && !more() {
+            return Ok(None);
+        }
         let played = Note { onset: 0.0, end: note.held, pitch: note.pitch, velocity: note.velocity };
         let frames = (note.seconds * 48_000.0) as usize;
         let wave: Vec<f32> = (0..frames).map(|i| note_at(&played, i as f64 / 48e3)).collect();

@@ -79,6 +79,7 @@ impl SynthWorker {
                 self.send_passage(task, steps);
                 let seconds = begun.elapsed().as_secs_f64();
                 self.costs.learn(&spent, seconds, 1.0);
+                self.table.wait(seconds);
                 let telemetry = &self.shared.telemetry;
                 telemetry.steps.store(steps as u32, Ordering::Relaxed);
                 telemetry.short_segments.fetch_add(u64::from(steps < asked), Ordering::Relaxed);

@@ -1,7 +1,8 @@
 //! The synth worker: loads the models, renders segments in time, and fills the table of the instant voice.
 //!
 //! Segments and live passages come first; single notes are rendered between them, one at a time, and given up when
-//! something is played. In real time a segment gets the denoising steps that fit before it is due (measured, not guessed),
+//! something is played. Only the first note of each part, and a quarter of the time while the table is not whole, come before
+//! passages. In real time a segment gets the denoising steps that fit before it is due (measured, not guessed),
 //! down to none; one whose time has passed is not rendered. Offline every segment gets all its steps. A segment that cannot
 //! be rendered is silent, and the status says why.
 
@@ -327,14 +328,16 @@ impl Worker for SynthWorker {
                 continue;
             }
             self.follow_settings();
-            if self.play_live() {
+            if (self.live && self.table.comes_first() && self.render_note()) || self.play_live() {
                 continue;
             }
             let idle = !self.live || self.table.complete();
             match self.links.jobs.recv_timeout(if idle { POLL } else { Duration::ZERO }) {
                 Ok(job) => self.answer(job),
                 Err(RecvTimeoutError::Timeout) if idle => {}
-                Err(RecvTimeoutError::Timeout) => self.render_note(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.render_note();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }

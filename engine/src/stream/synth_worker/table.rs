@@ -13,18 +13,20 @@ use ringbuf::HeapProd;
 use ringbuf::traits::Producer;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, LazyLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 impl SynthWorker {
-    /// Renders and sends one single note, if one is missing.
-    pub(super) fn render_note(&mut self) {
+    /// Renders and sends one single note, if one is missing. False if there is none yet: it was given up for what is played,
+    /// or another instance makes it.
+    pub(super) fn render_note(&mut self) -> bool {
         self.table.send(&mut self.links.bank);
         // Notes that only this list still holds are of a table that is gone.
         self.shared.table_notes.lock().retain(|note| Arc::strong_count(note) > 1);
         let (Some(plan), Some(cast), Some(loaded)) = (self.table.queue.front().copied(), &self.cast, &self.loaded)
         else {
-            return;
+            return false;
         };
+        let begun = Instant::now();
         let instrument = self.table.instruments.get(usize::from(plan.slot)).copied().unwrap_or(0);
         let key = NoteKey {
             models: loaded.models.as_ref().map_or(0, |models| Arc::as_ptr(models) as usize),
@@ -43,15 +45,17 @@ impl SynthWorker {
             None => match self.make_note(key) {
                 Made::Note(note) => Some(note),
                 Made::Nothing => None,
-                Made::Later => return,
+                Made::Later => return false,
             },
         };
         self.table.give_up();
+        self.table.pay(begun.elapsed().as_secs_f64());
         if let Some(note) = note {
             self.shared.table_notes.lock().push(Arc::clone(&note));
             self.table.made(plan.slot, note);
         }
         self.table.send(&mut self.links.bank);
+        true
     }
 
     fn make_note(&mut self, key: NoteKey) -> Made {
@@ -72,7 +76,7 @@ impl SynthWorker {
         };
         let loaded = self.loaded.clone();
         // What is played meanwhile goes first, but not for ever: a table that never fills is no help either.
-        let patient = self.table.begun < PATIENCE;
+        let patient = self.table.begun < PATIENCE && !self.table.comes_first();
         self.table.begun += 1;
         let jobs = &self.links.jobs;
         let audio = match renderer.note(single, &mut || !patient || jobs.is_empty()) {
@@ -121,6 +125,11 @@ fn keep(key: NoteKey, audio: &PartAudio) -> Option<Arc<TableNote>> {
     }
     Some(note)
 }
+
+/// The table's share of what passages take, while it is not whole: dense playing leaves no time between them.
+const SHARE: f64 = 0.25;
+/// The most that the table is owed, in seconds: a few notes at once are heard, a burst of them is missed in the passages.
+const MOST_OWED: f64 = 1.0;
 
 /// How often a note is given up for what is played before it is rendered all the same.
 const PATIENCE: usize = 8;
@@ -189,6 +198,9 @@ pub(super) struct Table {
     queue: VecDeque<NotePlan>,
     /// How often its first note was begun.
     begun: usize,
+    /// Seconds of the worker's time that passages took from it, and what a note took last.
+    owed: f64,
+    cost: f64,
     total: usize,
     /// Which slots have a note.
     filled: [bool; MAX_PARTS],
@@ -232,6 +244,23 @@ impl Table {
         self.queue = plan(&ranges, self.steps > 0).into();
         self.total = self.queue.len();
         self.made_for = Some(wanted);
+    }
+
+    /// Passages took so many seconds.
+    pub fn wait(&mut self, seconds: f64) {
+        self.owed = if self.queue.is_empty() { 0.0 } else { (self.owed + SHARE * seconds).min(MOST_OWED) };
+    }
+
+    /// A note took so many seconds.
+    fn pay(&mut self, seconds: f64) {
+        self.cost = seconds;
+        self.owed = (self.owed - seconds).max(0.0);
+    }
+
+    /// Whether its next note comes before anything that is played: until every slot has one its part sounds like the
+    /// players before, and afterwards the table has a share of the time.
+    pub fn comes_first(&self) -> bool {
+        !self.queue.is_empty() && (!self.playable() || (self.owed > 0.0 && self.owed >= self.cost))
     }
 
     /// The first note of the queue is made, or cannot be.

@@ -83,6 +83,23 @@ fn passages_too_slow_for_playing_are_never_gaps() {
 }
 
 #[test]
+fn the_table_of_other_players_fills_while_passages_take_all_the_time() {
+    let behaviour = Arc::new(Behaviour::default());
+    let mut engine = live_engine(&behaviour, "solo");
+    behaviour.takes_ms.store(60, Ordering::Relaxed);
+    behaviour.note_takes_ms.store(20, Ordering::Relaxed);
+    engine.control.set_ensemble("string-quartet");
+    // Something changes every 50 ms: there is always a passage to be rendered.
+    let strike =
+        |i: u64, key| [(i * 2_400, EventKind::NoteOn { key, velocity: 96 }), (i * 2_400 + 4_000, off(0, key).kind)];
+    let mut events: Vec<_> = (0..80u64).flat_map(|i| strike(i, 50 + (i * 7 % 24) as u8)).collect();
+    events.sort_by_key(|(at, _)| *at);
+    play(&mut engine.audio, &events, 192_000, 256, REAL_TIME);
+    assert!(engine.telemetry.live_passages() > 20, "{} passages", engine.telemetry.live_passages());
+    assert!(engine.telemetry.progress() > 0.1, "{} of the table", engine.telemetry.progress());
+}
+
+#[test]
 fn a_worker_that_panics_while_it_plays_live_is_restarted_and_the_instant_voice_carries_on() {
     let behaviour = Arc::new(Behaviour::default());
     let mut engine = live_engine(&behaviour, "solo");

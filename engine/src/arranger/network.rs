@@ -14,6 +14,8 @@ use crate::stream::MAX_PARTS;
 pub(super) const TICKS: i64 = 24;
 /// A longer note counts as this long, ticks.
 pub(super) const LONGEST: i64 = 192;
+/// What stands for the velocity of notes that nobody played.
+const UNKNOWN_VELOCITY: i64 = 64;
 /// Quarters after which the song clock begins again: training has heard songs begin up to here. Where it wraps nothing
 /// is lost (accuracy_without_reset in the card).
 const WRAP: i64 = 1024;
@@ -35,6 +37,7 @@ enum Ask {
     Beat,
     Position,
     Duration,
+    Velocity,
     Context,
     Entry,
     EntryKnown,
@@ -49,6 +52,7 @@ impl Ask {
             "beat" => Self::Beat,
             "position" => Self::Position,
             "duration" => Self::Duration,
+            "velocity" => Self::Velocity,
             "context" => Self::Context,
             "entry" => Self::Entry,
             "entry_known" => Self::EntryKnown,
@@ -69,6 +73,8 @@ pub(super) struct Features {
     position: Vec<i64>,
     /// Ticks, at most LONGEST; only where a whole piece is known.
     duration: Vec<i64>,
+    /// MIDI velocity, 1 to 127.
+    velocity: Vec<i64>,
     /// Shape [notes, context::WIDTH].
     pub context: Vec<f32>,
     /// Shape [notes, parts of the network]: -1 before, 0 at, 1 after a part's first note. Empty: not known.
@@ -82,7 +88,8 @@ pub(super) struct Features {
 impl Features {
     /// Nothing, without giving memory back.
     pub fn clear(&mut self) {
-        for list in [&mut self.pitch, &mut self.beat, &mut self.position, &mut self.duration, &mut self.hint] {
+        let notes = [&mut self.pitch, &mut self.beat, &mut self.position, &mut self.duration, &mut self.velocity];
+        for list in notes.into_iter().chain([&mut self.hint]) {
             list.clear();
         }
         self.context.clear();
@@ -95,6 +102,11 @@ impl Features {
         self.pitch.len()
     }
 
+    /// Forgets velocities: what stands for that of notes which nobody played stands for all.
+    pub fn strike_alike(&mut self) {
+        self.velocity.fill(UNKNOWN_VELOCITY);
+    }
+
     /// The same piece so many semitones higher; what would leave the keyboard stays at its end.
     fn transposed(&self, by: i64) -> Self {
         let moved = |&id: &i64| if id == 0 { 0 } else { (id + by).clamp(1, 128) };
@@ -103,16 +115,17 @@ impl Features {
     }
 
     /// A note that is being played at a tick of the song, which may be any number.
-    pub fn push_live(&mut self, key: u8, tick: i64) {
-        self.push(key, tick.rem_euclid(WRAP * TICKS), LONGEST);
+    pub fn push_live(&mut self, key: u8, velocity: u8, tick: i64) {
+        self.push(key, velocity, tick.rem_euclid(WRAP * TICKS), LONGEST);
     }
 
     /// A note of a whole piece, `tick` from its start.
-    pub fn push(&mut self, key: u8, tick: i64, duration: i64) {
+    pub fn push(&mut self, key: u8, velocity: u8, tick: i64, duration: i64) {
         self.pitch.push(i64::from(key & 0x7f) + 1);
         self.beat.push((tick.max(0) / TICKS).min(LAST_BEAT));
         self.position.push(tick.max(0) % TICKS);
         self.duration.push(duration.clamp(0, LONGEST));
+        self.velocity.push(i64::from(velocity.clamp(1, 127)));
     }
 }
 
@@ -265,6 +278,7 @@ impl Network {
                 Ask::Beat => TensorView::I64(&row, &notes.beat[range.clone()]),
                 Ask::Position => TensorView::I64(&row, &notes.position[range.clone()]),
                 Ask::Duration => TensorView::I64(&row, &notes.duration[range.clone()]),
+                Ask::Velocity => TensorView::I64(&row, &notes.velocity[range.clone()]),
                 Ask::Context => {
                     let context = &notes.context[range.start * context::WIDTH..range.end * context::WIDTH];
                     TensorView::F32(&by_context, context)

@@ -87,7 +87,7 @@ pub(super) fn context(notes: &[PieceNote]) -> Vec<f32> {
 pub(super) fn features(notes: &[PieceNote]) -> Features {
     let mut features = Features::default();
     for note in notes {
-        features.push(note.pitch, note.onset, note.end - note.onset);
+        features.push(note.pitch, note.velocity, note.onset, note.end - note.onset);
     }
     features.context = context(notes);
     features

@@ -230,9 +230,10 @@ pub struct Arranger {
     /// Tick of the last chord.
     last_onset: Option<i64>,
     fault: Option<InferenceError>,
-    /// The chord at hand, lowest first: place in the caller's slice, and key; keys held before it.
+    /// The chord at hand, lowest first: place in the caller's slice, key and velocity; keys held before it.
     order: Vec<usize>,
     keys: Vec<u8>,
+    velocities: Vec<u8>,
     down: Vec<u8>,
     given: Vec<Option<usize>>,
     features: Features,
@@ -291,6 +292,7 @@ impl Arranger {
             fault: None,
             order: Vec::new(),
             keys: Vec::new(),
+            velocities: Vec::new(),
             down: Vec::new(),
             given: Vec::new(),
             features: Features::default(),
@@ -346,6 +348,8 @@ impl Arranger {
         self.order.sort_by_key(|&i| notes[i].0);
         self.keys.clear();
         self.keys.extend(self.order.iter().map(|&i| notes[i].0 & 0x7f));
+        self.velocities.clear();
+        self.velocities.extend(self.order.iter().map(|&i| notes[i].1));
         self.given.clear();
         self.give_out((beat * TICKS as f64).round() as i64);
         out.resize(notes.len(), None);
@@ -393,7 +397,9 @@ impl Arranger {
         let features = &mut self.features;
         features.clear();
         self.held.down(&mut self.down);
-        self.keys.iter().for_each(|&key| features.push_live(key, tick));
+        for (&key, &velocity) in self.keys.iter().zip(&self.velocities) {
+            features.push_live(key, velocity, tick);
+        }
         context::describe(&self.keys, &self.down, since, &mut features.context);
         player.pitch_hints(&self.hints, &mut features.hint);
         // Without a part that is off nobody has said who plays.

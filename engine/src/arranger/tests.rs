@@ -63,7 +63,7 @@ fn network(models: &Models) -> Network {
 /// Keys of a chord as the network is shown them.
 fn shown(keys: &[u8], time: u32) -> Features {
     let mut features = Features::default();
-    keys.iter().for_each(|&key| features.push_live(key, i64::from(time)));
+    keys.iter().for_each(|&key| features.push_live(key, 80, i64::from(time)));
     features
 }
 
@@ -217,6 +217,9 @@ struct GoldenNotes {
     pitch: Vec<u8>,
     end: Vec<i64>,
     part: Vec<usize>,
+    /// Empty for the models that do not ask for it.
+    #[serde(default)]
+    velocity: Vec<u8>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -246,7 +249,8 @@ fn flat(value: &serde_json::Value) -> Vec<f64> {
 /// A piece as the network is shown it, its hints those of the case.
 fn golden_features(golden: &GoldenModel, case: &GoldenCase) -> (Vec<PieceNote>, Features) {
     let of = &golden.notes;
-    let note = |i: usize| PieceNote { onset: of.time[i], end: of.end[i], pitch: of.pitch[i], velocity: 64 };
+    let velocity = |i: usize| of.velocity.get(i).copied().unwrap_or(64);
+    let note = |i: usize| PieceNote { onset: of.time[i], end: of.end[i], pitch: of.pitch[i], velocity: velocity(i) };
     let notes: Vec<PieceNote> = (0..of.time.len()).map(note).collect();
     let mut features = piece::features(&notes);
     if let Some(python) = case.inputs.get("context") {
@@ -321,7 +325,7 @@ fn an_online_network_note_by_note_is_the_whole_piece() {
     let models = models();
     for golden in golden_models() {
         let mut network = Network::open(&models, &golden.model).unwrap();
-        let (_, features) = golden_features(&golden, &golden.cases[0]);
+        let (notes, features) = golden_features(&golden, &golden.cases[0]);
         let whole = network.hear_whole(&features).unwrap();
         if !network.is_online() {
             continue;
@@ -330,7 +334,7 @@ fn an_online_network_note_by_note_is_the_whole_piece() {
         network.forget();
         for i in 0..features.notes() {
             let mut one = Features::default();
-            one.push(golden.notes.pitch[i], golden.notes.time[i], 0);
+            one.push(notes[i].pitch, notes[i].velocity, notes[i].onset, 0);
             one.context = features.context[i * context::WIDTH..][..context::WIDTH].to_vec();
             let alone = network.hear(&one).unwrap();
             for (a, b) in alone.row(0).iter().zip(&whole[i * width..]) {

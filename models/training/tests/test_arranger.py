@@ -33,7 +33,7 @@ def network(model: str, kind: str = "quartet", inputs: tuple[str, ...] = ()):
 
 
 def shown(kind: str = "quartet", hints: str = "both") -> data.Arrays:
-    return views(corpus(kind).part("test"), hints)[0]
+    return views(corpus(kind).part("test"), hints, velocity=True)[0]
 
 
 def until(x: data.Arrays, notes: int) -> data.Arrays:
@@ -58,7 +58,9 @@ def test_an_offline_model_sees_what_comes(model):
     assert np.abs(run([until(whole, 40)])[0] - run([whole])[0][:40]).max() > 1e-3
 
 
-@pytest.mark.parametrize(("model", "kind"), [("online", "quartet"), ("online", "game"), ("lstm", "quartet")])
+@pytest.mark.parametrize(
+    ("model", "kind"), [("online", "quartet"), ("online", "game"), ("online", "pop"), ("lstm", "quartet")]
+)
 def test_note_by_note_is_the_whole_sequence(model, kind):
     network_ = network(model, kind)
     batch = tensors([shown(kind)], network_.config["inputs"], "cpu")
@@ -75,14 +77,14 @@ def test_note_by_note_is_the_whole_sequence(model, kind):
         torch.testing.assert_close(state[name], values, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["quartet", "game"])
+@pytest.mark.parametrize("kind", ["quartet", "game", "pop"])
 @pytest.mark.parametrize("model", ["online", "offline"])
 def test_a_crop_of_one_piece_is_that_piece(model, kind):
     network_, music = network(model, kind), corpus(kind).part("train")
     still = {"crop": len(music.pieces[0]), "batch": 1, "entry_given": 1, "hint_given": 0, "from_the_middle": 0}
     still |= {"human": 0, "off_the_grid": 0, "touches": [1, 0, 0]}
     batch = data.Crops(music, recipe(kind, model, [], still), seed=3).batch()
-    whole = {name: values[0] for name, values in batch.items() if name not in ("first", "hint")}
+    whole = {name: values[0] for name, values in batch.items() if name not in ("first", "first_velocity", "hint")}
     whole["hint"] = np.zeros(len(KINDS[kind].parts), np.int64)
     with torch.no_grad():
         logits, _ = network_({name: torch.from_numpy(x) for name, x in batch.items()})
@@ -174,11 +176,30 @@ def test_training_stops_saves_resumes_and_learns(tmp_path):
 
 
 def test_a_report_has_every_figure_of_every_hint():
-    figures = report(torch_run(network("online")), corpus().part("test"), None, KINDS["quartet"].mono)
+    figures = report(torch_run(network("online")), corpus().part("test"), None, KINDS["quartet"].mono, False)
     assert {"accuracy", "accuracy_entry", "accuracy_pitch", "accuracy_both", "balanced", "accuracy_cello"} <= set(
         figures
     )
     assert figures["pieces"] == 1 and all(0 <= value <= 100 for name, value in figures.items() if "acc" in name)
+    assert not any("velocity" in name for name in figures)
+
+
+def test_a_report_tells_what_velocities_are_worth():
+    def ears(pieces):
+        """Knows each part by its velocity, as the fixture's players can be known."""
+        return [np.eye(6)[1 + np.clip((96 - x["velocity"]) // 12, 0, 4)] for x in pieces]
+
+    figures = report(ears, corpus("pop").part("test"), None, KINDS["pop"].mono, True)
+    assert figures["accuracy_velocity"] == figures["accuracy_velocity_both"] == 100
+    assert figures["accuracy"] == figures["accuracy_both"] < 50
+
+
+def test_of_notes_that_all_may_begin_a_part_the_first_does():
+    network_ = network("online", "pop")
+    x = {name: torch.from_numpy(values[None, :4].copy()) for name, values in shown("pop").items() if name in PER_NOTE}
+    x |= {"entry": torch.zeros(1, 4, 5), "entry_known": torch.ones(1, 1), "hint": torch.zeros(1, 5, dtype=torch.int64)}
+    _, after = network_(x, {name: torch.zeros(shape) for name, shape in network_.state().items()})
+    assert (after["first"] == x["pitch"][0, 0]).all() and (after["first_velocity"] == x["velocity"][0, 0] + 1).all()
 
 
 def test_the_table_has_a_line_per_model_and_inputs(tmp_path):

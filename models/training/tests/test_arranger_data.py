@@ -99,7 +99,7 @@ def melody(seed: int, name: str = "", key: int = 0, slower: int = 1) -> Piece:
     rng = np.random.default_rng(seed)
     pitch = 60 + rng.integers(0, 20, 400) + key
     time = np.arange(400) * 6 * slower
-    return Piece(name, time, pitch, rng.integers(0, 3, 400), time + 6)
+    return Piece(name, time, pitch, rng.integers(0, 3, 400), time + 6, rng.integers(1, 128, 400))
 
 
 def test_the_same_music_in_another_key_and_tempo_is_the_same_piece():
@@ -109,7 +109,7 @@ def test_the_same_music_in_another_key_and_tempo_is_the_same_piece():
 
 def test_half_of_a_piece_is_that_piece():
     whole = melody(1)
-    half = Piece("half", *(x[150:350] for x in (whole.time, whole.pitch, whole.part, whole.end)))
+    half = Piece("half", *(x[150:350] for x in (whole.time, whole.pitch, whole.part, whole.end, whole.velocity)))
     assert splits.same_piece([melody(2), whole, half]) == [0, 1, 1]
 
 
@@ -233,5 +233,18 @@ def test_what_entry_hints_say_of_a_piece_is_the_same_in_a_crop_and_from_the_hint
     music = with_context(KINDS["quartet"], [PIECES["quartet"]()], ["train"])
     whole = config(crop=len(music.pieces[0]), from_the_middle=0, entry_given=1, human=0, off_the_grid=0)
     crop = data.Crops(music, whole, seed=3).crop()
-    begins = ((crop["entry"] == 0) * crop["pitch"][:, None]).sum(0)
-    assert (crop["first"] == begins).all() and (begins > 0).all()
+    for name, values in (("first", crop["pitch"]), ("first_velocity", crop["velocity"] + 1)):
+        begins = ((crop["entry"] == 0) * values[:, None]).sum(0)
+        assert (crop[name] == begins).all() and (begins > 0).all()
+
+
+def test_the_velocities_of_one_player_say_nothing_of_parts():
+    piece, rng = PIECES["pop"](), np.random.default_rng(0)
+    means = []
+    for _ in range(200):
+        velocity = data.touched(piece.velocity, piece.time, piece.pitch, rng)
+        assert velocity.min() >= 1 and velocity.max() <= 127 and len(velocity) == len(piece)
+        inner = np.r_[piece.time[1:] == piece.time[:-1], False]
+        means.append([velocity[inner & (piece.part == part)].mean() for part in (0, 2)])
+    piano, bass = np.mean(means, axis=0)
+    assert abs(piano - bass) < 2 and abs(piece.velocity[piece.part == 0][0] - piece.velocity[piece.part == 2][0]) > 20

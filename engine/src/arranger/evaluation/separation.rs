@@ -19,6 +19,8 @@ pub struct Given {
     pub entry: bool,
     /// The mean pitch of each part.
     pub pitch: bool,
+    /// Whether every note counts as struck alike: for a network that knows velocities.
+    pub even: bool,
     /// And whether a network hears the piece in five transpositions, the mean of its answers counting.
     pub vote: bool,
 }
@@ -108,7 +110,7 @@ impl Judged {
         let (mut features, mut given) = (Features::default(), Vec::with_capacity(piece.notes.len()));
         for (i, note) in piece.notes.iter().enumerate() {
             features.clear();
-            features.push(note.pitch, note.onset, note.end - note.onset);
+            features.push(note.pitch, note.velocity, note.onset, note.end - note.onset);
             features.history.extend_from_slice(&numbers[i]);
             known.describe(note, &mut features.history);
             let scores = self.player.network.hear(&features)?.row(0).to_vec();
@@ -122,6 +124,9 @@ impl Judged {
 
     fn separate(&mut self, piece: &PartedPiece, given: Given) -> Result<Vec<usize>, ArrangerError> {
         let mut features = piece::features(&piece.notes);
+        if given.even {
+            features.strike_alike();
+        }
         if given.pitch {
             let hints = Hints { pitch: mean_pitches(piece), ..Hints::default() };
             self.player.pitch_hints(&hints, &mut features.hint);

@@ -41,6 +41,9 @@ pub struct Arguments {
     /// What a network is told of the true parts.
     #[arg(long, value_enum, default_value_t = Hints::None)]
     hints: Hints,
+    /// Tell a network no velocities, as if every note were struck alike.
+    #[arg(long)]
+    even: bool,
     /// Give out chords together within the ensemble's limits, as when played, not by the network's own answers.
     #[arg(long)]
     as_played: bool,
@@ -99,7 +102,8 @@ fn arranger(arguments: &Arguments) -> Result<(), Failure> {
     };
     let mut tally = Tally::new(ensemble.parts.len());
     for (i, piece) in pieces.iter().enumerate() {
-        let given = separation.separate(piece, ensemble.parts.len(), Given { entry, pitch, vote: arguments.vote })?;
+        let told = Given { entry, pitch, even: arguments.even, vote: arguments.vote };
+        let given = separation.separate(piece, ensemble.parts.len(), told)?;
         tally.count(&piece.notes, &piece.parts, &given);
         if let Some(folder) = arguments.png.as_ref().filter(|_| i < arguments.pictures) {
             draw(folder, piece, &given, &ensemble)?;

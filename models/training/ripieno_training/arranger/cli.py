@@ -65,7 +65,8 @@ def figures_of(run: Run, corpus: Corpus, inputs: list[str], split: str = "test")
     if "history" in inputs:
         return report_of_history(run, corpus.part(split))
     hints = hints_of(inputs)
-    return report(run, corpus.part(split), hints if len(hints) == 1 else None, corpus.kind.mono)
+    always = hints if len(hints) == 1 else None
+    return report(run, corpus.part(split), always, corpus.kind.mono, "velocity" in inputs)
 
 
 def keep(model: Arranger, state: dict, figures: dict) -> None:

@@ -110,11 +110,12 @@ def load(kind: Kind, root: Path, cache: Path | None = None) -> Corpus:
     return Corpus(kind, pieces, [listed.get(name, "train") for name in names], near)
 
 
+COLUMNS = {"time": np.int32, "pitch": np.int8, "part": np.int8, "end": np.int32, "velocity": np.int8}
+"""What is kept of every note, in the order of `Piece`, and as what."""
+
+
 def _pack(names: list[str], pieces: list[Piece], near: list[np.ndarray]) -> dict[str, np.ndarray]:
-    columns = {
-        name: np.concatenate([getattr(p, name) for p in pieces]).astype(kind)
-        for name, kind in (("time", np.int32), ("pitch", np.int8), ("part", np.int8), ("end", np.int32))
-    }
+    columns = {name: np.concatenate([getattr(p, name) for p in pieces]).astype(kind) for name, kind in COLUMNS.items()}
     lengths = np.array([len(p) for p in pieces])
     return columns | {"names": np.array(names), "lengths": lengths, "near": np.concatenate(near, axis=1)}
 
@@ -122,6 +123,6 @@ def _pack(names: list[str], pieces: list[Piece], near: list[np.ndarray]) -> dict
 def _unpack(arrays: dict[str, np.ndarray]) -> tuple[list[str], list[Piece], list[np.ndarray]]:
     names = arrays["names"].tolist()
     stops = np.cumsum(arrays["lengths"])[:-1]
-    columns = [np.split(arrays[name].astype(np.int64), stops) for name in ("time", "pitch", "part", "end")]
+    columns = [np.split(arrays[name].astype(np.int64), stops) for name in COLUMNS]
     pieces = [Piece(Path(name).stem, *rows) for name, *rows in zip(names, *columns, strict=True)]
     return names, pieces, np.split(arrays["near"], stops, axis=1)

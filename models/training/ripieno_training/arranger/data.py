@@ -1,8 +1,8 @@
 """What a network is shown of a piece, and the crops it trains on.
 
 Every input of a network is an array by its name in the manifest: pitch, beat, position, duration int64 [notes], context
-float32 [notes, 12], entry float32 [notes, parts], entry_known float32 [1], hint int64 [parts], history float32
-[notes, 9 + 4 * parts]. The answer is label, int64 [notes]: part + 1.
+float32 [notes, 12], velocity int64 [notes], entry float32 [notes, parts], entry_known float32 [1], hint int64 [parts],
+history float32 [notes, 9 + 4 * parts]. The answer is label, int64 [notes]: part + 1.
 """
 
 import numpy as np
@@ -10,12 +10,13 @@ import numpy as np
 from .context import SCALE, since_last_onset
 from .corpus import TOUCHES, Corpus
 from .history import true_history
-from .kinds import TICKS, Piece
+from .kinds import TICKS, UNKNOWN_VELOCITY, Piece
 
 LAST_BEAT = 4096
 LONGEST_NOTE = 192
 """ticks; a longer note counts as this long"""
 Arrays = dict[str, np.ndarray]
+NOTE_COLUMNS = ("time", "pitch", "part", "duration", "velocity", "near", "hint")
 
 
 def entries(part: np.ndarray, parts: int) -> np.ndarray:
@@ -24,10 +25,10 @@ def entries(part: np.ndarray, parts: int) -> np.ndarray:
     return np.where(own.any(0), np.sign(np.arange(len(part))[:, None] - own.argmax(0)), -1).astype(np.float32)
 
 
-def first_pitches(pitch: np.ndarray, part: np.ndarray, parts: int) -> np.ndarray:
-    """int64 [parts]: the pitch each part begins with + 1; 0 for a part without notes."""
+def first_of(values: np.ndarray, part: np.ndarray, parts: int) -> np.ndarray:
+    """int64 [parts]: the value (pitch or velocity) each part begins with + 1; 0 for a part without notes."""
     own = part[:, None] == np.arange(parts)
-    return np.where(own.any(0), pitch[own.argmax(0)] + 1, 0)
+    return np.where(own.any(0), values[own.argmax(0)] + 1, 0)
 
 
 def mean_pitches(pitch: np.ndarray, part: np.ndarray, parts: int) -> np.ndarray:
@@ -47,9 +48,15 @@ def ids(time: np.ndarray, pitch: np.ndarray, part: np.ndarray) -> Arrays:
     }
 
 
-def view(piece: Piece, near: np.ndarray, parts: int, entry: bool = False, hint: bool = False) -> Arrays:
-    """All inputs of a whole piece from a fresh state. near int8 [notes, 11]: context.neighbours."""
+def view(
+    piece: Piece, near: np.ndarray, parts: int, entry: bool = False, hint: bool = False, velocity: bool = False
+) -> Arrays:
+    """All inputs of a whole piece from a fresh state, its velocities or one for all.
+
+    near int8 [notes, 11]: context.neighbours.
+    """
     return ids(piece.time, piece.pitch, piece.part) | {
+        "velocity": piece.velocity if velocity else np.full(len(piece), UNKNOWN_VELOCITY),
         "time": piece.time,
         "duration": np.minimum(piece.end - piece.time, LONGEST_NOTE),
         "context": np.concatenate([near / SCALE, since_last_onset(piece.time)[:, None]], axis=1),
@@ -79,6 +86,18 @@ def off_the_grid(time: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     """
     factor = 2.0 ** rng.uniform(-1, 1)
     return human_time(time * factor + rng.uniform(0, TICKS), 1.5, rng), factor
+
+
+def touched(velocity: np.ndarray, time: np.ndarray, pitch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Velocities of one player instead of a file's tracks, which say nothing of parts: a slow swell, uneven fingers,
+    and the highest key of a chord a little louder; or the same for all notes, as in what was written and not played."""
+    if rng.random() < 0.4:
+        return np.full_like(velocity, rng.integers(40, 112))
+    steps = rng.normal(0, 3, len(velocity))
+    swell = rng.uniform(50, 100) + np.cumsum(steps) - np.linspace(0, steps.sum(), len(steps))
+    highest = np.r_[time[1:] != time[:-1], True]
+    louder = swell + rng.normal(0, rng.uniform(2, 10), len(velocity)) + highest * rng.uniform(0, 15)
+    return np.clip(np.rint(louder), 1, 127).astype(np.int64)
 
 
 class Crops:
@@ -117,11 +136,12 @@ class Crops:
     def crop(self) -> Arrays:
         """Inputs and labels of one crop; hint is [crop, parts] here, for it changes with the piece.
 
-        first, int64 [crop, parts], is what entry hints say of a piece's beginning: the first pitch + 1 of each part.
+        first and first_velocity, int64 [crop, parts], are what entry hints say of a piece's beginning: the first pitch
+        and the first velocity of each part, + 1.
         """
         config, rng, length = self.config, self.rng, self.config["crop"]
         entry, hint = rng.random() < config["entry_given"], rng.random() < config["hint_given"]
-        columns: dict[str, list[np.ndarray]] = {n: [] for n in ("time", "pitch", "part", "duration", "near", "hint")}
+        columns: dict[str, list[np.ndarray]] = {n: [] for n in NOTE_COLUMNS}
         starts: list[int] = []
         have = 0
         clock = TICKS * int(rng.integers(config["latest_start"])) if rng.random() < config["shifted"] else 0
@@ -146,10 +166,17 @@ class Crops:
                 time = human_time(time, 1.0, rng)
             transposed = int(rng.integers(-5, 7))
             pitch = np.clip(piece.pitch[some] + transposed, 0, 127)
+            velocity = piece.velocity[some]
+            if rng.random() < config["velocity_touched"]:
+                velocity = touched(velocity, time, pitch, rng)
+            elif config["velocity_scaled"]:
+                scale = 1 + config["velocity_scaled"] * rng.uniform(-1, 1)
+                velocity = np.clip(np.rint(velocity * scale), 1, 127).astype(np.int64)
             touch = int(rng.choice(len(TOUCHES), p=config["touches"]))
             columns["time"].append(time)
             columns["pitch"].append(pitch)
             columns["part"].append(piece.part[some])
+            columns["velocity"].append(velocity)
             columns["duration"].append(np.minimum(duration, LONGEST_NOTE))
             columns["near"].append(self.corpus.near[which][touch, some])
             given = self.hints(which, transposed, rng.random(2)) if hint else np.zeros(self.parts, np.int64)
@@ -159,8 +186,12 @@ class Crops:
             clock = (int(time[-1]) // TICKS + int(rng.integers(1, 9))) * TICKS
         whole = {name: np.concatenate(rows) for name, rows in columns.items()}
         spans = list(zip(starts, [*starts[1:], length], strict=True))
+        lengths = [b - a for a, b in spans]
         entered = [entries(whole["part"][a:b], self.parts) for a, b in spans]
-        firsts = [first_pitches(whole["pitch"][a:b], whole["part"][a:b], self.parts) for a, b in spans]
+        firsts, loud = (
+            [first_of(whole[name][a:b], whole["part"][a:b], self.parts) for a, b in spans]
+            for name in ("pitch", "velocity")
+        )
         crop = ids(whole["time"], whole["pitch"], whole["part"])
         if "history" in config["inputs"]:
             x = crop | {"time": whole["time"], "duration": whole["duration"]}
@@ -172,7 +203,9 @@ class Crops:
             "entry": np.concatenate(entered) * np.float32(entry),
             "entry_known": np.array([entry], np.float32),
             "hint": whole["hint"],
-            "first": np.repeat(firsts, [b - a for a, b in spans], axis=0) * int(entry),
+            "velocity": whole["velocity"],
+            "first": np.repeat(firsts, lengths, axis=0) * int(entry),
+            "first_velocity": np.repeat(loud, lengths, axis=0) * int(entry),
         }
 
     def batch(self) -> Arrays:

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from ..precision import products
 from .assignment import BUSY, played
 from .corpus import TOUCHES, Corpus, ends_of
 from .data import Arrays, cut, human_time, ids, off_the_grid, view
@@ -20,6 +21,8 @@ AT_ONCE = 24
 """pieces in a batch"""
 HINTS = {"none": (False, False), "entry": (True, False), "pitch": (False, True), "both": (True, True)}
 """Which hints a model gets: entry, pitch."""
+VELOCITY = "velocity"
+"""What the figures are named after that a model reaches which is told the files' velocities."""
 Run = Callable[[Sequence[Arrays]], list[np.ndarray]]
 """Inputs of pieces -> logits [notes, parts + 1] of each, from a fresh state."""
 
@@ -46,7 +49,7 @@ def with_history(pieces: Sequence[Arrays], names: Sequence[str], parts: int) -> 
 
 
 def torch_run(model: Arranger, fast: bool = False) -> Run:
-    """Batches of pieces of similar length, in fp32 or, `fast`, in bf16 where PyTorch holds it safe."""
+    """Batches of pieces of similar length, in fp32; `fast`: in bf16 where the device has it and that is safe."""
     device = next(model.parameters()).device.type
 
     @torch.inference_mode()
@@ -59,7 +62,7 @@ def torch_run(model: Arranger, fast: bool = False) -> Run:
             group = order[first : first + AT_ONCE]
             batch = tensors([pieces[i] for i in group], model.config["inputs"], device)
             lengths = [len(pieces[i]["pitch"]) for i in group]
-            with torch.autocast(device, torch.bfloat16, enabled=fast):
+            with products(device, fast):
                 logits, _ = model(batch, lengths=torch.tensor(lengths, device=device))
             for i, row, length in zip(group, logits.float().cpu().numpy(), lengths, strict=True):
                 out[i] = row[:length]
@@ -110,11 +113,11 @@ def argmax_parts(logits: np.ndarray) -> np.ndarray:
     return logits[:, 1:].argmax(1)
 
 
-def views(corpus: Corpus, hints: str, longest: int = LONGEST, touch: int = 0) -> list[Arrays]:
+def views(corpus: Corpus, hints: str, longest: int = LONGEST, touch: int = 0, velocity: bool = False) -> list[Arrays]:
     """Inputs of every piece. touch: index in corpus.TOUCHES."""
     parts = len(corpus.kind.parts)
     pairs = zip(corpus.pieces, corpus.near, strict=True)
-    return [cut(view(piece, near[touch], parts, *HINTS[hints]), longest) for piece, near in pairs]
+    return [cut(view(piece, near[touch], parts, *HINTS[hints], velocity), longest) for piece, near in pairs]
 
 
 def share(right: list[np.ndarray]) -> float:
@@ -159,10 +162,13 @@ def report_of_history(run: Run, corpus: Corpus) -> dict[str, float | int]:
     return counts | {name: round(100 * float(x), 2) for name, x in figures.items()}
 
 
-def report(run: Run, corpus: Corpus, always: Sequence[str] | None, mono: Sequence[bool]) -> dict[str, float | int]:
+def report(
+    run: Run, corpus: Corpus, always: Sequence[str] | None, mono: Sequence[bool], velocity: bool
+) -> dict[str, float | int]:
     """Every figure of a model, in per cent of the notes of `corpus`, pieces cut at LONGEST notes.
 
     always: the hints of a model that never goes without them; by default it is measured with none, each, and both.
+    velocity: measure it with the files' velocities, too; all other figures are without.
     A model that takes no hints scores the same with all. Figures without a suffix are those of the first hints.
     """
     rng = np.random.default_rng(1)
@@ -179,6 +185,9 @@ def report(run: Run, corpus: Corpus, always: Sequence[str] | None, mono: Sequenc
         if hints in (every[0], "both"):
             figures |= {f"accuracy{suffix}_{part}": x for part, x in zip(parts, own, strict=True)}
             figures[f"accuracy{suffix}_as_played"] = as_played(logits, pieces, mono)
+        if velocity:
+            name = VELOCITY if hints == every[0] else f"{VELOCITY}_{hints}"
+            figures[f"accuracy_{name}"] = accuracy(run, views(corpus, hints, velocity=True))
     figures["accuracy_legato"] = accuracy(run, views(corpus, every[0], touch=TOUCHES.index("legato")))
     seen = views(corpus, every[0])
     moves = {"human_timing": lambda t: human_time(t, 1.0, rng), "no_click": lambda t: off_the_grid(t, rng)[0]}

@@ -20,7 +20,7 @@ from .data import cut, view
 from .evaluation import HINTS, Run, argmax_parts, with_history
 from .fixtures import PIECES
 from .history import NOTE, PER_PART
-from .kinds import KINDS, Kind
+from .kinds import KINDS, UNKNOWN_VELOCITY, Kind
 from .model import Arranger, parameters
 
 GOLDEN_NOTES = 64
@@ -35,6 +35,7 @@ def input_lines(model: Arranger, kind: Kind) -> list[dict]:
         "beat": tensor("beat", notes, "i64", "quarters from the song's start, 0 to 4096"),
         "position": tensor("position", notes, "i64", "24ths of a quarter, 0 to 23"),
         "duration": tensor("duration", notes, "i64", "24ths of a quarter, 0 to 192"),
+        "velocity": tensor("velocity", notes, "i64", f"MIDI velocity, 1 to 127; {UNKNOWN_VELOCITY} if it is not known"),
         "context": tensor("context", [*notes, WIDTH], "f32", "of the chord and what is held: arranger/context.py"),
         "entry": tensor(
             "entry", [*notes, parts], "f32", f"-1 before, 0 at, 1 after the first note of {listed}; 0 if unknown"
@@ -59,7 +60,12 @@ def output_lines(model: Arranger, kind: Kind) -> list[dict]:
 def state_lines(model: Arranger, suffix: str) -> list[dict]:
     """What is carried from call to call, or nothing."""
     when = "after the last note" if suffix else "zeros at first"
-    words = {"h": "hidden state", "c": "cell state", "first": "first pitch + 1 of the parts that have begun"}
+    words = {
+        "h": "hidden state",
+        "c": "cell state",
+        "first": "first pitch + 1 of the parts that have begun",
+        "first_velocity": "first velocity + 1 of the parts that have begun",
+    }
     return [tensor(f"{n}{suffix}", shape, "f32", f"{words[n]}, {when}") for n, shape in model.state().items()]
 
 
@@ -134,7 +140,8 @@ def write_golden(run: Run, model: Arranger, name: str, file: Path) -> None:
         built_in = [n for n in ("entry", "hint") if n in inputs]
         if asked != built_in if "entry_known" not in inputs else hints not in ("none", "both"):
             continue
-        [seen] = with_history([cut(view(piece, near, len(kind.parts), *given), GOLDEN_NOTES)], inputs, len(kind.parts))
+        whole = view(piece, near, len(kind.parts), *given, velocity="velocity" in inputs)
+        [seen] = with_history([cut(whole, GOLDEN_NOTES)], inputs, len(kind.parts))
         logits = run([seen])[0]
         time, end = piece.time[:GOLDEN_NOTES], piece.end[:GOLDEN_NOTES]
         cases.append(
@@ -146,7 +153,7 @@ def write_golden(run: Run, model: Arranger, name: str, file: Path) -> None:
                 "played": played(logits, time, end, mono=kind.mono).tolist(),
             }
         )
-    notes = {n: getattr(piece, n)[:GOLDEN_NOTES].tolist() for n in ("time", "pitch", "end", "part")}
+    notes = {n: getattr(piece, n)[:GOLDEN_NOTES].tolist() for n in ("time", "pitch", "end", "part", "velocity")}
     made_by = "python -m ripieno_training.arranger export"
     values = {"made_by": made_by, "model": name, "parts": kind.parts, "mono": kind.mono, "notes": notes, "cases": cases}
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ Row = tuple[int, int, int, int]
 def piece(name: str, rows: list[Row]) -> Piece:
     """Notes in the paper's order."""
     time, pitch, length, part = np.array(sorted(rows, key=lambda row: row[:3]), np.int64).T
-    return Piece(name, time, pitch, part, time + length)
+    return Piece(name, time, pitch, part, time + length, 96 - 12 * part)
 
 
 def voices() -> list[list[Row]]:

@@ -16,6 +16,8 @@ TICKS = 24
 """ticks per quarter"""
 GAME_TICKS = 50
 """ticks per quarter of NES-MDB's files, whose quarter is always half a second"""
+UNKNOWN_VELOCITY = 64
+"""What stands for the velocity of notes that nobody played."""
 FEWEST_NOTES = 10
 LONGEST_SECONDS = 1200
 """Files of the web that last longer are recordings of an evening, or broken."""
@@ -40,6 +42,8 @@ class Piece:
     """index in the kind's parts, int64 [notes]"""
     end: np.ndarray
     """when it stops sounding, in ticks, int64 [notes]; at note-on nobody knows it"""
+    velocity: np.ndarray
+    """MIDI velocity, int64 [notes]"""
 
     def __len__(self) -> int:
         return len(self.time)
@@ -113,7 +117,7 @@ def game(score: symusic.Score) -> list[Row]:
     for track in score.tracks:
         if track.name in KINDS["game"].parts:
             rows += grid(score, track, KINDS["game"].parts.index(track.name), GAME_TICKS)
-    return [(*row[:3], 64, row[4]) for row in rows]
+    return [(*row[:3], UNKNOWN_VELOCITY, row[4]) for row in rows]
 
 
 FAMILIES = (range(0, 8), range(24, 32), range(32, 40), (*range(40, 46), *range(48, 52)), range(56, 64))
@@ -190,4 +194,5 @@ def read_piece(path: Path, kind: Kind) -> Piece:
     columns = np.array(rows, np.int64).reshape(-1, 5).T
     if (np.bincount(columns[4], minlength=1) > FEWEST_NOTES).sum() < 2:
         raise Unfit(f"{path}: less than two parts with more than {FEWEST_NOTES} notes")
-    return Piece(path.stem, columns[0] - min(0, columns[0, 0]), columns[1], columns[4], columns[0] + columns[2])
+    time, pitch, length, velocity, part = columns
+    return Piece(path.stem, time - min(0, time[0]), pitch, part, time + length, velocity)

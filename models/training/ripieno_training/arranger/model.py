@@ -17,9 +17,10 @@ from .history import NOTE, PER_PART
 from .kinds import TICKS
 
 EMBEDDING = 16
+VELOCITIES = 128
 PITCHES = 129
 """128 MIDI pitches and the padding"""
-PER_NOTE = ("pitch", "beat", "position", "duration", "context", "entry", "history")
+PER_NOTE = ("pitch", "beat", "position", "duration", "velocity", "context", "entry", "history")
 """The other inputs, entry_known and hint, are one per sequence."""
 Inputs = dict[str, Tensor]
 
@@ -43,7 +44,8 @@ class Notes(nn.Module):
 
     Pitch hints are embedded like pitches, as there; or, `relative`, given as the note's distance from each part's mean.
     first: an entry hint also says the pitch that a part begins with; that too is given as the note's distance, offline
-    before the part begins as well. Crops of several pieces, each with its own beginning, bring them as x["first"].
+    before the part begins as well; and so the velocity, for networks that know velocities. Crops of several pieces,
+    each with its own beginning, bring them as x["first"] and x["first_velocity"].
     """
 
     def __init__(self, inputs: list[str], parts: int, relative: bool, first: bool, causal: bool) -> None:
@@ -64,12 +66,20 @@ class Notes(nn.Module):
         self.width += CONTEXT * ("context" in inputs) + parts * ("entry" in inputs) + ("entry_known" in inputs)
         if "hint" in inputs:
             self.width += parts * (3 if relative else EMBEDDING)
-        self.width += 3 * parts * first
+        if "velocity" in inputs:
+            self.velocity = nn.Embedding(VELOCITIES, EMBEDDING)
+            self.width += EMBEDDING + 1
+        self.width += 3 * parts * len(self.firsts())
 
-    def forward(self, x: Inputs, first: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Vectors [batch, notes, width], and the first pitch of each part that has begun, + 1, [batch, parts].
+    def firsts(self) -> dict[str, str]:
+        """What entry hints say beyond that a part begins: name, and the input it is the first of."""
+        given = {"first": "pitch", "first_velocity": "velocity"}
+        return {name: of for name, of in given.items() if self.first and of in self.inputs}
 
-        first: the same of earlier notes, for a sequence that goes on.
+    def forward(self, x: Inputs, carried: Inputs) -> tuple[Tensor, Inputs]:
+        """Vectors [batch, notes, width], and first pitch and velocity of each part that has begun, + 1, [batch, parts].
+
+        carried: the same of earlier notes, for a sequence that goes on.
         """
         pitch = x["pitch"]
         columns = [self.pitch(pitch), self.frequency[pitch]]
@@ -85,25 +95,38 @@ class Notes(nn.Module):
         if "hint" in self.inputs:
             hint = x["hint"] if x["hint"].dim() == 3 else x["hint"][:, None].expand(-1, pitch.shape[1], -1)
             columns += distances(pitch, hint) if self.relative else [self.pitch(hint).flatten(-2)]
-        if self.first:
-            begins = (x["entry"] == 0) * x["entry_known"][:, None] * pitch[..., None]
+        if "velocity" in self.inputs:
+            # As a number it is loudness; as an id it is what a track's notes often share to the digit.
+            columns += [self.velocity(x["velocity"]), x["velocity"].float()[..., None] / 127]
+        after = {}
+        for name, of in self.firsts().items():
+            # Of pitches the ids are one more already.
+            value, unit = (pitch, 12) if of == "pitch" else (x["velocity"] + 1, 8)
+            # Padding begins nothing.
+            here = ((x["entry"] == 0) & (pitch > 0)[..., None]).float()
+            # Somebody who plays says 0 until the part has a note: the first of these notes counts.
+            begun = here.cumsum(1)
+            if name in carried:
+                begun = begun + (carried[name] > 0).float()[:, None]
+            begins = here * (begun == 1) * x["entry_known"][:, None] * value[..., None]
             known = begins.cumsum(1) if self.causal else begins.sum(1, keepdim=True).expand_as(begins)
-            if first is not None:
-                known = known + first[:, None]
-            if "first" in x:
-                known = x["first"] * (x["entry"] >= 0) if self.causal else x["first"]
-            columns += distances(pitch, known)
-            first = known[:, -1]
-        return torch.cat(columns, -1), first
+            if name in carried:
+                known = known + carried[name][:, None]
+            if name in x:
+                known = x[name] * (x["entry"] >= 0) if self.causal else x[name]
+            columns += distances(value, known, unit)
+            after[name] = known[:, -1]
+        return torch.cat(columns, -1), after
 
 
-def distances(pitch: Tensor, home: Tensor) -> list[Tensor]:
+def distances(value: Tensor, home: Tensor, unit: int = 12) -> list[Tensor]:
     """How far notes [batch, notes] are from a pitch of each part [batch, notes, parts], ids, 0 where it is unknown.
 
-    The distance in octaves, a nearness from 0 to 1, and whether it is known, [batch, notes, parts] each.
+    The distance in octaves, or in another unit of what is compared, a nearness from 0 to 1, and whether it is known,
+    [batch, notes, parts] each.
     """
     given = (home > 0).float()
-    distance = ((pitch[..., None] - home).float() / 12).clamp(-3, 3) * given
+    distance = ((value[..., None] - home).float() / unit).clamp(-3, 3) * given
     return [distance, given * torch.exp(-distance.abs()), given]
 
 
@@ -234,7 +257,7 @@ class Arranger(nn.Module):
     def state(self) -> dict[str, list[int]]:
         """Name and shape, for one sequence, of what a caller carries from call to call, zeros at first."""
         state = self.body.state()
-        return state | {"first": [1, self.parts]} if state and self.notes.first else state
+        return state | {name: [1, self.parts] for name in self.notes.firsts()} if state else state
 
     def forward(
         self, x: Inputs, state: Inputs | None = None, lengths: Tensor | None = None
@@ -244,7 +267,7 @@ class Arranger(nn.Module):
         Returns the logits and, where a state was given, the state after the last note.
         """
         carried = state or {}
-        vectors, first = self.notes(x, carried.get("first"))
+        vectors, firsts = self.notes(x, carried)
         count = vectors.shape[1]
         place = torch.arange(count, device=vectors.device) if lengths is not None else None
         if isinstance(self.body, Attention):
@@ -254,7 +277,7 @@ class Arranger(nn.Module):
         if lengths is not None and self.body.both:
             back = torch.where(place < lengths[:, None], lengths[:, None] - 1 - place, place).T
         y, h, c = self.body(vectors.transpose(0, 1), carried.get("h"), carried.get("c"), back)
-        after = {"h": h, "c": c, "first": first}
+        after = {"h": h, "c": c, **firsts}
         return self.out(y).transpose(0, 1), {name: after[name] for name in carried} if carried else None
 
 

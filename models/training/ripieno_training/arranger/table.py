@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..manifest import MANIFEST
-from .evaluation import HINTS
+from .evaluation import HINTS, VELOCITY
 from .kinds import KINDS
 
 RESULTS = MANIFEST.parent / "arranger" / "results"
@@ -55,6 +55,9 @@ def rows_of(result: dict) -> dict[Row, float]:
         if key in figures:
             given = hints if model in ("online", "offline") else _built_in(result["inputs"])
             out[model, ", ".join([*further, *([WORDS[given]] if WORDS[given] else [])])] = figures[key]
+        key = f"accuracy_{VELOCITY}" if hints == "none" else f"accuracy_{VELOCITY}_{hints}"
+        if key in figures:
+            out[model, ", ".join([VELOCITY, *([WORDS[hints]] if WORDS[hints] else [])])] = figures[key]
     if "accuracy_true_history" in figures:
         out[model, "true history"] = figures["accuracy_true_history"]
     return out

@@ -13,6 +13,7 @@ import yaml
 from torch import Tensor
 from tqdm import tqdm
 
+from ..precision import products
 from .corpus import Corpus
 from .data import Crops
 from .evaluation import Run, accuracy, alone, hints_of, torch_run, views
@@ -80,14 +81,15 @@ def validation(corpus: Corpus, config: dict) -> list[list[dict[str, np.ndarray]]
         if cut.notes < config["valid_notes"]:
             cut.pieces.append(piece)
             cut.near.append(near)
-    return [views(cut, hints) for hints in hints_of(config["inputs"])]
+    known = [False, True] if "velocity" in config["inputs"] else [False]
+    return [views(cut, hints, velocity=velocity) for velocity in known for hints in hints_of(config["inputs"])]
 
 
 def train(corpus: Corpus, out: Path, minutes: float, resume: bool, config: dict, device: str = "cpu") -> dict:
     """Trains until validation no longer improves, the recipe's last step, or for `minutes` of processor time.
 
-    Returns the checkpoint. Matrix products run in bf16: on an AMX processor an LSTM trains three times faster so, and
-    the weights stay fp32.
+    Returns the checkpoint. Matrix products run in bf16 where the device has it: on an AMX processor an LSTM trains
+    three times faster so, and the weights stay fp32.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
@@ -116,7 +118,7 @@ def train(corpus: Corpus, out: Path, minutes: float, resume: bool, config: dict,
         batch = {name: torch.from_numpy(x).to(device) for name, x in crops.batch().items()}
         model.train()
         optimiser.param_groups[0]["lr"] = optimiser.param_groups[1]["lr"] = rate_at(step, config)
-        with torch.autocast(device, torch.bfloat16):
+        with products(device):
             logits, _ = model(batch)
         loss = loss_of(logits, batch["label"])
         optimiser.zero_grad(set_to_none=True)

@@ -9,7 +9,7 @@ import symusic
 from tqdm import tqdm
 
 from ..arranger.corpus import files_of
-from ..arranger.kinds import KINDS, RESEARCH, Piece
+from ..arranger.kinds import KINDS, RESEARCH, UNKNOWN_VELOCITY, Piece
 from ..arranger.splits import FOLDER, LEFT_OUT, SPLITS, content, same_piece, work
 from . import vocabulary as v
 
@@ -92,7 +92,10 @@ def group(name: str) -> str:
 
 def divide(songs: list[Song], seed: int = 20261121, share: float = 0.06) -> dict[str, str]:
     """Split of each song: seeded, works whole, and files that share music, in whatever key, together."""
-    pieces = [Piece(s.name, s.notes[:, 0], s.notes[:, 1], s.notes[:, 3], s.notes[:, 0] + s.notes[:, 2]) for s in songs]
+    pieces = []
+    for song in songs:
+        time, pitch, length, part = song.notes[:, :4].T
+        pieces.append(Piece(song.name, time, pitch, part, time + length, np.full_like(time, UNKNOWN_VELOCITY)))
     leader = same_piece(pieces)
     home = list(range(len(songs)))
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..precision import products
 from . import vocabulary as v
 from .corpus import Song
 from .data import first_windows, padded
@@ -21,7 +22,7 @@ def held_out(model: Composer, songs: list[Song]) -> dict[str, float]:
     windows = sorted(first_windows(songs, model.config["window"]), key=len)
     for at in range(0, len(windows), TOGETHER):
         events, real = (torch.from_numpy(x).to(device) for x in padded(windows[at : at + TOGETHER]))
-        with torch.autocast(device.type, torch.bfloat16):
+        with products(device.type):
             total += losses(model, events, real).double().cpu()
         count += int(real[:, 1:].sum())
     return per_event(total, count)

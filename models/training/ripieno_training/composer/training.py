@@ -12,6 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..arranger.training import save
+from ..precision import products
 from .corpus import Song, part
 from .data import Sequences
 from .evaluation import held_out
@@ -63,7 +64,8 @@ def load_best(folder: Path) -> tuple[Composer, dict]:
 def train(songs: list[Song], out: Path, minutes: float, resume: bool, config: dict, device: str = "cpu") -> dict:
     """Trains until the recipe's last step or for `minutes` of processor time; returns the checkpoint.
 
-    The loss is the sum of the six fields' cross-entropies per event, padding left out. Matrix products run in bf16.
+    The loss is the sum of the six fields' cross-entropies per event, padding left out. Matrix products run in bf16
+    where the device has it.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
@@ -92,7 +94,7 @@ def train(songs: list[Song], out: Path, minutes: float, resume: bool, config: di
         model.train()
         for one, rate in zip(optimise, highest, strict=True):
             one.param_groups[0]["lr"] = rate * rate_at(step, config)
-        with torch.autocast(device, torch.bfloat16):
+        with products(device):
             loss = losses(model, events, real).sum() / real[:, 1:].sum()
         model.zero_grad(set_to_none=True)
         loss.backward()

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ..dataset import Clip, Crops, load_split
 from ..networks import MeanMel
+from ..precision import products
 from ..shifting import with_shifted
 from ..transcriber import mixtures
 from ..transcriber.loss import TranscriberLoss
@@ -144,7 +145,7 @@ class Run:
         """One step; the loss before it."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with products(self.device.type):
             loss = loss_of(self.model, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -202,7 +203,7 @@ def measured(run: Run, loss_of: Loss, held: Clips) -> float:
     crops = drawn_from(run, held, 1)
     draw = crops.audio_batch if run.name in AUDIBLE else crops.batch
     torch.manual_seed(1)
-    with torch.no_grad(), torch.autocast(run.device.type, torch.bfloat16):
+    with torch.no_grad(), products(run.device.type):
         losses = [loss_of(run.average, to_tensors(draw(8), run.device)).item() for _ in range(6)]
     torch.manual_seed(run.config["seed"] + run.step)
     return float(np.mean(losses))

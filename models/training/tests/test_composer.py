@@ -8,9 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from ripieno_training.composer import attention, exporting, fixtures  # noqa: E402
+from ripieno_training.composer import attention, exporting, fixtures, training  # noqa: E402
 from ripieno_training.composer import vocabulary as v  # noqa: E402
-from ripieno_training.composer.data import padded, sequence  # noqa: E402
+from ripieno_training.composer.corpus import Song  # noqa: E402
+from ripieno_training.composer.data import Sequences, padded, sequence  # noqa: E402
 from ripieno_training.composer.eight_bits import in_eight_bits  # noqa: E402
 from ripieno_training.composer.encoding import decode, encode_notes, song  # noqa: E402
 from ripieno_training.composer.graph import network  # noqa: E402
@@ -114,6 +115,107 @@ def test_in_eight_bits_the_graph_rounds_as_is_said(tmp_path):
     song = events(150)[:90]
     like, unlike = (exporting.check(model, runner, song) for model in (in_eight_bits(composer), composer))
     assert like < unlike / 2, (like, unlike)
+
+
+def melody(name: str, beats: int, each: int, program: int) -> Song:
+    """A song of `each` notes in every beat, but a hundred more in the first."""
+    onsets = np.sort(np.concatenate([np.zeros(100, np.int64), np.repeat(np.arange(beats) * v.resolution(), each)]))
+    count = np.arange(len(onsets))
+    return Song(name, np.stack([onsets, 40 + count % 40, 6 + count % 3, np.full(len(count), program)], 1))
+
+
+def test_songs_and_beginnings_are_drawn_by_notes_or_uniformly():
+    songs = [melody("short", 40, 1, 0), melody("long", 400, 10, 40)]
+    by_notes, uniform = (
+        Sequences(songs, recipe("small", {"draw": draw, "from_the_start": 0.0}), 7) for draw in ("notes", "uniform")
+    )
+    # 140 and 4,100 notes: one window of 512 and eight.
+    np.testing.assert_allclose(by_notes.weights, np.array([1, 4100 / 512]) / (1 + 4100 / 512))
+    np.testing.assert_allclose(uniform.weights, 0.5)
+    starts = [[each.start(songs[0].notes) for _ in range(2000)] for each in (by_notes, uniform)]
+    # The first beat has 101 of 140 notes, and is one of 40 beats.
+    assert abs(np.mean(np.array(starts[0]) == 0) - 101 / 140) < 0.05
+    assert abs(np.mean(np.array(starts[1]) == 0) - 1 / 40) < 0.02
+    assert max(starts[1]) == 39 and abs(np.mean(starts[1]) - 19.5) < 1
+    assert Sequences(songs, recipe("mmt", {}), 0).by_notes is False
+    assert Sequences(songs, recipe("mmt_small", {}), 0).by_notes is True, "it saw what ours saw"
+
+
+BRIEF = TINY | {"lengths": [[48, 2], [96, 1]], "steps": 4, "warmup": 2, "validate_every": 2, "dropout": 0.2}
+
+
+@pytest.mark.parametrize("model", ["small", "mmt"])
+def test_training_that_was_stopped_twice_goes_on_to_the_same_weights(model, tmp_path, monkeypatch):
+    songs = [melody("a", 30, 2, 0), melody("b", 50, 3, 40), melody("c", 20, 2, 40)]
+    monkeypatch.setattr(training, "part", lambda songs, split, music: songs[:2] if split == "train" else songs[2:])
+    config = recipe(model, BRIEF)
+    whole = training.train(songs, tmp_path / "whole", 60, False, config)
+    stopped = [training.train(songs, tmp_path / "parts", minutes, True, config) for minutes in (0, 0, 60)]
+    # No time is left after one step.
+    assert [state["step"] for state in stopped] == [1, 2, 4] and whole["step"] == 4
+    assert stopped[-1]["sequences"] == whole["sequences"]
+    for key in ("model", "average", "optimisers", "dice"):
+        torch.testing.assert_close(stopped[-1][key], whole[key], rtol=0, atol=0)
+    first = Composer(config).state_dict()
+    assert any(not torch.equal(first[name], kept) for name, kept in whole["model"].items())
+
+
+@pytest.mark.parametrize("model", ["small", "mmt"])
+def test_a_step_in_sixteen_bits_is_finite_and_near_one_in_thirty_two(model):
+    network = build(model)
+    whole, real = (torch.from_numpy(x) for x in padded([events(50), events(30, seed=2)]))
+    found = []
+    for enabled in (True, False):
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            assert network(whole)[v.PITCH].dtype == (torch.bfloat16 if enabled else torch.float32)
+            loss = losses(network, whole, real).sum() / real[:, 1:].sum()
+        loss.backward()
+        gradients = torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+        assert loss.isfinite() and gradients.isfinite().all() and gradients.dtype == torch.float32
+        found.append((loss.item(), gradients))
+    (low, rough), (high, exact) = found
+    assert abs(low / high - 1) < 0.02
+    assert (rough - exact).norm() < 0.1 * exact.norm()
+
+
+def test_relative_attention_and_gain_are_those_reckoned_by_hand(monkeypatch):
+    def window(beats: list[int], pitches: list[int]) -> np.ndarray:
+        """Two events that are no notes, and notes."""
+        rows = [[v.SONG, 0, 0, 0, 0, 0], [v.NOTES, 0, 0, 0, 0, 0]]
+        return np.array(rows + [[v.NOTE, beat, 1, pitch, 1, 1] for beat, pitch in zip(beats, pitches, strict=True)])
+
+    def given(notes: list[list[float]]) -> np.ndarray:
+        """Attention of a head with so much between notes; the rest is on what is no note."""
+        among = np.array(notes)
+        full = np.zeros((len(among) + 2,) * 2)
+        full[2:, 2:] = among
+        full[:, 0] += 1 - full.sum(1)
+        return full
+
+    windows = [window([1, 1, 2], [50, 54, 50]), window([7], [60])]
+    attended = [
+        [given([[0.5, 0, 0], [0.2, 0.3, 0], [0.1, 0.2, 0.4]]), given(0.1 * np.tri(3))],
+        [given([[0.3]]), given([[0.1]])],
+    ]
+    answers = iter(attended)
+    session = type("Session", (), {"run": lambda self, outputs, inputs: [np.array(next(answers), np.float32)]})
+    monkeypatch.setattr(attention.onnxruntime, "InferenceSession", lambda *_, **__: session())
+    monkeypatch.setattr(attention, "first_windows", lambda songs, window: windows)
+    found = attention.relative(None, [], 0)
+    # Notes look at notes with 2.0 of the first head's attention and 0.7 of the second's, in seven pairs.
+    for name, difference, first, pairs in [
+        ("beat", 0, 0.5 + 0.2 + 0.3 + 0.4 + 0.3, 5),
+        ("beat", 1, 0.1 + 0.2, 2),
+        ("pitch", 0, 0.5 + 0.3 + 0.1 + 0.4 + 0.3, 5),
+        ("pitch", 4, 0.2, 1),
+        ("pitch", -4, 0.2, 1),
+        ("position", 0, 2.0, 7),
+        ("position", 3, 0.0, 0),
+    ]:
+        share, gain = (both[:, attention.DIFFERENCES[name][1].index(difference)] for both in found[name])
+        np.testing.assert_allclose(share, [first / 2.0, pairs / 7], atol=1e-6, err_msg=f"{name} {difference}")
+        np.testing.assert_allclose(gain, [first / 2.0 - pairs / 7, 0], atol=1e-6, err_msg=f"{name} {difference}")
 
 
 @pytest.mark.parametrize("model", ["small", "mmt_small"])

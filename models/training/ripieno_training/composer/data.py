@@ -42,21 +42,32 @@ def padded(sequences: list[np.ndarray]) -> Batch:
 
 
 class Sequences:
-    """Batches without end, seeded. A song comes as often as it has windows of 512 notes."""
+    """Batches without end, seeded.
+
+    Drawn by `notes`, a song comes as often as it has windows of 512 notes and begins at a note by lot, so that every
+    note is learnt about as often as any other. Drawn `uniform`ly, as in the paper, every song comes as often as any
+    other and begins at a beat by lot.
+    """
 
     def __init__(self, songs: list[Song], config: dict, seed: int) -> None:
         self.songs, self.config = songs, config
         self.rng = np.random.default_rng(seed)
-        weights = np.array([max(1, len(s.notes) / 512) for s in songs])
+        self.by_notes = {"notes": True, "uniform": False}[config["draw"]]
+        weights = np.array([max(1, len(s.notes) / 512) if self.by_notes else 1.0 for s in songs])
         self.weights = weights / weights.sum()
 
+    def start(self, notes: np.ndarray) -> int:
+        """The beat that a sequence begins with; notes come after it."""
+        if self.rng.random() < self.config["from_the_start"]:
+            return 0
+        if self.by_notes:
+            return int(notes[self.rng.integers(len(notes)), 0]) // v.resolution()
+        return int(self.rng.integers(notes[-1, 0] // v.resolution() + 1))
+
     def one(self, length: int) -> np.ndarray:
-        rng = self.rng
         while True:
-            notes = self.songs[rng.choice(len(self.songs), p=self.weights)].notes
-            # A beat with notes after it: a note by lot, from its quarter on.
-            at = 0 if rng.random() < self.config["from_the_start"] else notes[rng.integers(len(notes)), 0]
-            events = sequence(notes, length, int(at) // v.resolution(), int(rng.choice(TRANSPOSED)))
+            notes = self.songs[self.rng.choice(len(self.songs), p=self.weights)].notes
+            events = sequence(notes, length, self.start(notes), int(self.rng.choice(TRANSPOSED)))
             if (events[:, v.TYPE] == v.NOTE).sum() >= FEWEST:
                 return events
 

@@ -14,7 +14,10 @@ pub fn use_up(score: &Score) {
     let _ = metrics::groove_consistency(score, 4 * u64::from(score.resolution));
     let _ = metrics::drum_pattern_consistency(score);
     let _ = metrics::scale_consistency(score);
-    let _ = representation::events(score, &representation::EventOptions::default());
+    let options = representation::EventOptions::default();
+    if let Ok(codes) = representation::events(score, &options) {
+        let _ = representation::from_events(&codes, &options, score.resolution);
+    }
     let _ = midi::write_bytes(score);
     let _ = musicxml::write_bytes(score, Path::new("a.musicxml"));
     let _ = abc::write_text(score, Path::new("a.abc"));

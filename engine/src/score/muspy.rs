@@ -1,14 +1,17 @@
 //! MusPy's JSON, as `muspy` 0.5.0 saves and loads it (.json).
 //!
 //! What a score has no place for (lyrics, texts, beats, barlines) is passed over in reading; controllers are annotations
-//! of the group "control_change", as MusPy itself keeps them.
+//! of the group "control_change", as MusPy itself keeps them. Nothing is kept of what is passed over, and of no list more
+//! than its limit, so that a file takes a few times its own length of memory.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::Path;
 
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::limits::{self, MOST_NOTES};
+use super::limits::{self, MOST_NOTES, MOST_SIGNS};
 use super::{Control, Format, Key, Meter, Score, ScoreError, Tempo, TickNote, Track};
 
 /// Bytes of a file: a million notes take 70 each.
@@ -17,6 +20,8 @@ const MOST_BYTES: u64 = 128 << 20;
 const FINEST: u32 = 1 << 24;
 /// The version of the layout, as MusPy writes it.
 const SCHEMA: &str = "0.2";
+/// Tracks: as many as a MIDI file can have.
+const MOST_TRACKS: usize = 65_535;
 const CONTROLS: &str = "control_change";
 /// Velocity of a note that has none.
 const DEFAULT_VELOCITY: u8 = 64;
@@ -26,13 +31,13 @@ struct Music {
     #[serde(default)]
     metadata: Metadata,
     resolution: u32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few::<_, _, MOST_SIGNS>")]
     tempos: Vec<MusicTempo>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few::<_, _, MOST_SIGNS>")]
     key_signatures: Vec<MusicKey>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few::<_, _, MOST_SIGNS>")]
     time_signatures: Vec<MusicMeter>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few::<_, _, MOST_TRACKS>")]
     tracks: Vec<MusicTrack>,
 }
 
@@ -76,11 +81,11 @@ struct MusicTrack {
     is_drum: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few::<_, _, MOST_NOTES>")]
     notes: Vec<MusicNote>,
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing, deserialize_with = "few::<_, _, MOST_NOTES>")]
     chords: Vec<MusicChord>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few::<_, _, MOST_SIGNS>")]
     annotations: Vec<Annotation>,
 }
 
@@ -96,6 +101,7 @@ struct MusicNote {
 #[derive(Serialize, Deserialize)]
 struct MusicChord {
     time: u64,
+    #[serde(deserialize_with = "few::<_, _, MOST_NOTES>")]
     pitches: Vec<u8>,
     duration: u64,
     #[serde(default)]
@@ -105,9 +111,114 @@ struct MusicChord {
 #[derive(Serialize, Deserialize)]
 struct Annotation {
     time: u64,
-    annotation: Value,
+    annotation: Moved,
     #[serde(default)]
     group: Option<String>,
+}
+
+/// The number and the value of a controller that is moved, where an annotation says them.
+#[derive(Default, Serialize)]
+struct Moved {
+    /// What it is by itself, if that is a number of MIDI's: 0 to 127.
+    #[serde(skip)]
+    itself: Option<u8>,
+    number: Option<u8>,
+    value: Option<u8>,
+}
+
+impl<'de> Deserialize<'de> for Moved {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MovedVisitor)
+    }
+}
+
+/// Looks for a number and a value in anything, and keeps nothing else of it.
+struct MovedVisitor;
+
+impl<'de> Visitor<'de> for MovedVisitor {
+    type Value = Moved;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an annotation")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Moved, E> {
+        Ok(Moved { itself: u8::try_from(number).ok().filter(|number| *number < 128), ..Moved::default() })
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Moved, E> {
+        Ok(Moved::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Moved, E> {
+        Ok(Moved::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Moved, E> {
+        Ok(Moved::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Moved, E> {
+        Ok(Moved::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Moved, E> {
+        Ok(Moved::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Moved, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Moved::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Moved, A::Error> {
+        let mut moved = Moved::default();
+        while let Some(name) = map.next_key::<Said>()? {
+            match name {
+                Said::Number => moved.number = map.next_value::<Moved>()?.itself,
+                Said::Value => moved.value = map.next_value::<Moved>()?.itself,
+                Said::Other => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(moved)
+    }
+}
+
+/// What an annotation says of a controller.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Said {
+    Number,
+    Value,
+    #[serde(other)]
+    Other,
+}
+
+/// A list, of which no more is kept than one entry beyond `MOST`: enough to tell that it is too long.
+fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usize>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Few<T, const MOST: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Few<T, MOST> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut kept = Vec::new();
+            while kept.len() <= MOST {
+                match list.next_element()? {
+                    Some(entry) => kept.push(entry),
+                    None => return Ok(kept),
+                }
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(kept)
+        }
+    }
+
+    deserializer.deserialize_seq(Few::<T, MOST>(PhantomData))
 }
 
 /// Reads a MusPy file.
@@ -125,6 +236,11 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
     if !(1..=FINEST).contains(&music.resolution) {
         return Err(malformed(format!("its resolution is {}", music.resolution)));
     }
+    let too_many = |most: usize, what: &str| Err(ScoreError::too_large(path, format!("more than {most} {what}")));
+    if music.tracks.len() > MOST_TRACKS {
+        return too_many(MOST_TRACKS, "tracks");
+    }
+    let mut signs = music.tempos.len() + music.key_signatures.len() + music.time_signatures.len();
     let mut score = Score {
         title: limits::name(&music.metadata.title.unwrap_or_default()),
         resolution: music.resolution,
@@ -135,12 +251,15 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
     };
     let mut notes = 0;
     for track in music.tracks {
-        let track = self::track(track).map_err(malformed)?;
-        notes += track.notes.len();
+        notes += track.notes.len() + track.chords.iter().map(|chord| chord.pitches.len()).sum::<usize>();
         if notes > MOST_NOTES {
-            return Err(ScoreError::too_large(path, format!("more than {MOST_NOTES} notes")));
+            return too_many(MOST_NOTES, "notes");
         }
-        score.tracks.push(track);
+        signs += track.annotations.len();
+        if signs > MOST_SIGNS {
+            return too_many(MOST_SIGNS, "signs and annotations");
+        }
+        score.tracks.push(self::track(track).map_err(malformed)?);
     }
     limits::checked(score, path)
 }
@@ -152,10 +271,7 @@ fn meter(meter: &MusicMeter) -> Meter {
 /// By its fifths, or else by its root: the signature with fewer signs.
 fn key(key: &MusicKey) -> Option<Key> {
     let minor = key.mode.as_deref() == Some("minor");
-    let by_root = |root: u8| {
-        let major = i32::from(root) + if minor { 3 } else { 0 };
-        ((7 * major + 5).rem_euclid(12) - 5) as i8
-    };
+    let by_root = |root: u8| Key::on(root, minor).fifths;
     Some(Key { tick: key.time, fifths: key.fifths.or_else(|| key.root.map(by_root))?, minor })
 }
 
@@ -191,9 +307,8 @@ fn track(track: MusicTrack) -> Result<Track, String> {
 }
 
 fn control(annotation: &Annotation) -> Option<Control> {
-    let part = |name: &str| annotation.annotation.get(name)?.as_u64().filter(|value| *value < 128);
     annotation.group.as_deref().filter(|group| *group == CONTROLS)?;
-    Some(Control { tick: annotation.time, number: part("number")? as u8, value: part("value")? as u8 })
+    Some(Control { tick: annotation.time, number: annotation.annotation.number?, value: annotation.annotation.value? })
 }
 
 /// Writes a MusPy file.
@@ -232,9 +347,8 @@ pub fn write_bytes(score: &Score) -> String {
 }
 
 fn written_key(key: &Key) -> MusicKey {
-    let major = (7 * i32::from(key.fifths)).rem_euclid(12);
-    let (root, mode) = if key.minor { ((major + 9) % 12, "minor") } else { (major, "major") };
-    MusicKey { time: key.tick, root: Some(root as u8), mode: Some(mode.into()), fifths: Some(key.fifths) }
+    let mode = if key.minor { "minor" } else { "major" };
+    MusicKey { time: key.tick, root: Some(key.tonic()), mode: Some(mode.into()), fifths: Some(key.fifths) }
 }
 
 fn written_note(note: &TickNote) -> MusicNote {
@@ -242,7 +356,7 @@ fn written_note(note: &TickNote) -> MusicNote {
 }
 
 fn written_control(control: &Control) -> Annotation {
-    let annotation = serde_json::json!({ "number": control.number, "value": control.value });
+    let annotation = Moved { number: Some(control.number), value: Some(control.value), ..Moved::default() };
     Annotation { time: control.tick, annotation, group: Some(CONTROLS.into()) }
 }
 
@@ -289,6 +403,55 @@ mod tests {
             [(1, 60, 9), (1, 64, 9)]
         );
         assert_eq!(track.controls, [Control { tick: 6, number: 64, value: 127 }]);
+    }
+
+    #[test]
+    fn an_annotation_may_be_anything_and_moves_a_controller_where_it_says_which_and_where_to() {
+        let controls = |annotation: &str| {
+            let text = format!(
+                r#"{{"resolution": 24, "tracks": [{{"notes": [{{"time": 0, "pitch": 60, "duration": 24}}], "annotations": [
+                {{"time": 3, "annotation": {annotation}, "group": "control_change"}}]}}]}}"#
+            );
+            read(&text).unwrap().tracks[0].controls.clone()
+        };
+        let moved = [Control { tick: 3, number: 64, value: 5 }];
+        for said in [
+            r#"{"number": 64, "value": 5}"#,
+            r#"{"value": 5, "more": [[{"number": 1}], null, "a", 1.5], "number": 64}"#,
+            r#"{"number": 1, "number": 64, "value": 5}"#,
+        ] {
+            assert_eq!(controls(said), moved, "{said}");
+        }
+        for said in [
+            "null",
+            "true",
+            "7",
+            "-7",
+            "0.5",
+            "\"dolce\"",
+            "[64, 5]",
+            "{}",
+            r#"{"number": 64}"#,
+            r#"{"number": 128, "value": 5}"#,
+            r#"{"number": -1, "value": 5}"#,
+            r#"{"number": "64", "value": [5]}"#,
+        ] {
+            assert_eq!(controls(said), [], "{said}");
+        }
+    }
+
+    #[test]
+    fn lists_without_measure_are_refused() {
+        let refused = |text: &str| matches!(read(text), Err(ScoreError::TooLarge { .. }));
+        let list = |entry: &str, count: usize| vec![entry; count].join(",");
+        let tracks = |inside: &str| format!(r#"{{"resolution": 24, "tracks": [{inside}]}}"#);
+        assert!(refused(&tracks(&list("{}", MOST_TRACKS + 1))));
+        // A chord is as many notes as it has pitches.
+        let chord = format!(r#"{{"chords": [{{"time": 0, "duration": 1, "pitches": [{}]}}]}}"#, list("60", 300_000));
+        assert!(refused(&tracks(&list(&chord, 4))));
+        let signs = list(r#"{"time":0,"qpm":60}"#, MOST_SIGNS + 1);
+        let note = r#"{"notes": [{"time": 0, "pitch": 60, "duration": 24}]}"#;
+        assert!(refused(&format!(r#"{{"resolution": 24, "tempos": [{signs}], "tracks": [{note}]}}"#)));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! A piece as it is written: notes in ticks, in tracks, with tempo, meter and keys.
 
+use std::fmt;
+
 use super::TempoMap;
+use super::spelling::spelled;
 
 /// A piece.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +67,28 @@ pub struct Key {
     pub fifths: i8,
     /// Whether it is the minor key of that signature.
     pub minor: bool,
+}
+
+impl Key {
+    /// The key on a pitch class (0 is C), in the signature with fewer signs.
+    pub fn on(tonic: u8, minor: bool) -> Self {
+        let major = i32::from(tonic) + if minor { 3 } else { 0 };
+        Self { tick: 0, fifths: ((7 * major + 5).rem_euclid(12) - 5) as i8, minor }
+    }
+
+    /// The pitch class of its tonic; 0 is C.
+    pub fn tonic(&self) -> u8 {
+        // Of the minor key a minor third, which is three fifths, lower.
+        (7 * i32::from(self.fifths) + if self.minor { 9 } else { 0 }).rem_euclid(12) as u8
+    }
+}
+
+/// "Eb minor".
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tonic = spelled(60 + self.tonic(), self.fifths).name();
+        write!(formatter, "{tonic} {}", if self.minor { "minor" } else { "major" })
+    }
 }
 
 /// Notes that belong together: a player, a staff, or a hand.
@@ -194,6 +219,18 @@ impl Score {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_have_the_names_and_tonics_of_the_circle_of_fifths() {
+        let key = |fifths, minor| Key { tick: 0, fifths, minor };
+        let names = |minor| [-7, -6, -3, -1, 0, 1, 6, 7].map(|fifths| key(fifths, minor).to_string());
+        assert_eq!(names(false), ["Cb", "Gb", "Eb", "F", "C", "G", "F#", "C#"].map(|name| format!("{name} major")));
+        assert_eq!(names(true), ["Ab", "Eb", "C", "D", "A", "E", "D#", "A#"].map(|name| format!("{name} minor")));
+        assert_eq!([key(0, false), key(-3, true), key(2, false)].map(|key| key.tonic()), [0, 0, 2]);
+        for (fifths, minor) in (-5..=6).flat_map(|fifths| [(fifths, false), (fifths, true)]) {
+            assert_eq!(Key::on(key(fifths, minor).tonic(), minor), key(fifths, minor));
+        }
+    }
 
     #[test]
     fn at_another_resolution_notes_that_touched_still_touch() {

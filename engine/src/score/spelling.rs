@@ -11,6 +11,14 @@ pub struct Spelled {
     pub octave: i32,
 }
 
+impl Spelled {
+    /// Its letter and signs, as "Eb".
+    pub fn name(&self) -> String {
+        let sign = if self.alter < 0 { "b" } else { "#" };
+        format!("{}{}", STEPS[self.step], sign.repeat(self.alter.unsigned_abs() as usize))
+    }
+}
+
 /// Letters of the steps.
 pub const STEPS: [char; 7] = ['C', 'D', 'E', 'F', 'G', 'A', 'B'];
 
@@ -31,9 +39,8 @@ mod tests {
     use super::*;
 
     fn name(pitch: u8, fifths: i8) -> String {
-        let Spelled { step, alter, octave } = spelled(pitch, fifths);
-        let sign = if alter < 0 { "b".repeat(-alter as usize) } else { "#".repeat(alter as usize) };
-        format!("{}{sign}{octave}", STEPS[step])
+        let spelled = spelled(pitch, fifths);
+        format!("{}{}", spelled.name(), spelled.octave)
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The order of a tune's parts: `P:A2(BC)2` in the header, `P:B` where one begins.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use crate::score::order::{self, MOST_MEASURES, Marks};
 
 /// Parts within brackets within brackets.
@@ -23,11 +26,19 @@ pub fn order(written: &str, begins: &[(char, usize)], marks: &[Marks]) -> Result
         Ok(order.into_iter().map(|measure| from + measure).collect())
     };
     let mut all = within(0, first)?;
+    // A part costs as much as it is long, also where none of its measures are played: its order is found once.
+    let mut known: BTreeMap<char, Vec<usize>> = BTreeMap::new();
     for name in names(written)? {
-        let at = begins.iter().position(|&(part, _)| part == name).ok_or(Unclear::Unknown)?;
-        let from = begins[at].1.min(marks.len());
-        let to = begins.get(at + 1).map_or(marks.len(), |&(_, next)| next.clamp(from, marks.len()));
-        all.extend(within(from, to)?);
+        let part = match known.entry(name) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let at = begins.iter().position(|&(part, _)| part == name).ok_or(Unclear::Unknown)?;
+                let from = begins[at].1.min(marks.len());
+                let to = begins.get(at + 1).map_or(marks.len(), |&(_, next)| next.clamp(from, marks.len()));
+                new.insert(within(from, to)?)
+            }
+        };
+        all.extend_from_slice(part);
         if all.len() > MOST_MEASURES {
             return Err(Unclear::TooLong);
         }

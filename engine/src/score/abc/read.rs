@@ -7,7 +7,7 @@ use super::TICKS;
 use super::fields;
 use super::parts;
 use super::tune::{AbcMeasure, State, Voice, transposition};
-use crate::score::limits::{self, MOST_BEATS, MOST_NOTES};
+use crate::score::limits::{self, MOST_BEATS, Played};
 use crate::score::order::{self, MOST_MEASURES, Marks};
 use crate::score::{Format, Key, Meter, Score, ScoreError, Tempo, TickNote, Track};
 
@@ -15,6 +15,8 @@ use crate::score::{Format, Key, Meter, Score, ScoreError, Tempo, TickNote, Track
 const MOST_BYTES: u64 = 4 << 20;
 /// Velocity of every note: ABC has none.
 const VELOCITY: u8 = 64;
+/// Measures of all voices as they are written; five bytes are a thousand of them, and each takes up to 500.
+const MOST_WRITTEN: usize = 500_000;
 /// Voices of a tune.
 const MOST_VOICES: usize = 256;
 /// General MIDI's percussion channel, 1-based as in ABC.
@@ -166,9 +168,20 @@ impl Tune {
             let (text, after) = after.split_once(']').unwrap_or((after, ""));
             *current = voice(voices, text)?;
             rest = after;
+            few(voices)?;
         }
-        voices[*current].line(rest)
+        voices[*current].line(rest)?;
+        few(voices)
     }
+}
+
+/// That all voices together have not too many measures.
+fn few(voices: &[Voice]) -> Result<(), String> {
+    let written: usize = voices.iter().map(|voice| voice.measures.len()).sum();
+    if written > MOST_WRITTEN {
+        return Err(format!("its voices have more than {MOST_WRITTEN} measures"));
+    }
+    Ok(())
 }
 
 /// The index of the voice that a field names, a new one if need be.
@@ -223,9 +236,11 @@ fn play(voices: &[Voice], parts: Option<&str>, score: &mut Score) -> Result<(), 
     };
     let order = order.ok_or_else(|| format!("with its repeats it has more than {MOST_MEASURES} measures"))?;
     let mut players: Vec<Player> = voices.iter().map(|_| Player::default()).collect();
-    let (mut at, mut notes) = (0i64, 0);
+    let mut at = 0i64;
     let mut signs = Signs::default();
+    let mut played = Played::default();
     for i in order {
+        measures(i).try_for_each(|measure| played.count(measure.notes.len(), measure.tempi.len()))?;
         let length = measures(i).map(|measure| measure.length).max().unwrap_or(0);
         if let Some(measure) = measures(i).next() {
             signs.write(measure, at, length, score);
@@ -236,12 +251,8 @@ fn play(voices: &[Voice], parts: Option<&str>, score: &mut Score) -> Result<(), 
         score.tempi[first..].sort_by_key(|tempo| tempo.tick);
         for (player, voice) in players.iter_mut().zip(voices) {
             if let Some(measure) = voice.measures.get(i) {
-                notes += measure.notes.len();
                 player.play(measure, at);
             }
-        }
-        if notes > MOST_NOTES {
-            return Err(format!("with its repeats it has more than {MOST_NOTES} notes"));
         }
         at += length;
         if score.beats(at as u64) > MOST_BEATS {

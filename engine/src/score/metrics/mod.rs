@@ -7,10 +7,10 @@ mod pitch;
 mod polyphony;
 mod rhythm;
 
-use super::{Score, TickNote};
+use super::{Key, Score, TickNote};
 
 pub use pitch::{
-    pitch_class_entropy, pitch_classes_used, pitch_entropy, pitch_in_scale_rate, pitch_range, pitches_used,
+    best_scale, pitch_class_entropy, pitch_classes_used, pitch_entropy, pitch_in_scale_rate, pitch_range, pitches_used,
     scale_consistency,
 };
 pub use polyphony::{polyphony, polyphony_rate};

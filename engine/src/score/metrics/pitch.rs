@@ -1,6 +1,6 @@
 //! Which pitches a piece uses. Drums are left out.
 
-use super::{Score, pitched, share};
+use super::{Key, Score, pitched, share};
 
 /// Semitones of the scales above their root.
 const MAJOR: [usize; 7] = [0, 2, 4, 5, 7, 9, 11];
@@ -65,7 +65,39 @@ fn in_scale(classes: &[u64; 12], root: usize, minor: bool) -> Option<f64> {
 
 /// Share of notes in the scale that holds most of them.
 pub fn scale_consistency(score: &Score) -> Option<f64> {
+    best(score).map(|(_, rate)| rate)
+}
+
+/// The scale that holds most notes, as a major key: a natural minor scale is its relative major's. Of several the lowest.
+pub fn best_scale(score: &Score) -> Option<Key> {
+    best(score).map(|(key, _)| key)
+}
+
+fn best(score: &Score) -> Option<(Key, f64)> {
     let classes = pitch_classes(score);
-    let scales = (0..12).flat_map(|root| [(root, false), (root, true)]);
-    scales.filter_map(|(root, minor)| in_scale(&classes, root, minor)).reduce(f64::max)
+    let scales = (0..12).filter_map(|root| Some((root, in_scale(&classes, usize::from(root), false)?)));
+    let (root, rate) = scales.reduce(|best, other| if other.1 > best.1 { other } else { best })?;
+    Some((Key::on(root, false), rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::{TickNote, Track};
+
+    #[test]
+    fn the_best_scale_holds_what_scale_consistency_counts() {
+        // D major's notes and one of none of its.
+        let pitches = [62, 64, 66, 67, 69, 71, 73, 65];
+        let notes = pitches.map(|pitch| TickNote { onset: 0, pitch, duration: 1, velocity: 64 }).to_vec();
+        let score = Score { tracks: vec![Track { notes, ..Track::default() }], ..Score::default() };
+        let key = best_scale(&score).unwrap();
+        assert_eq!(key.to_string(), "D major");
+        assert_eq!(scale_consistency(&score), Some(7.0 / 8.0));
+        // Its relative minor has the same notes.
+        for (root, minor) in [(usize::from(key.tonic()), false), (11, true)] {
+            assert_eq!(pitch_in_scale_rate(&score, root, minor), Some(7.0 / 8.0));
+        }
+        assert_eq!(best_scale(&Score::default()), None);
+    }
 }

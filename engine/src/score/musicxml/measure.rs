@@ -250,10 +250,12 @@ impl<'a> PartReader<'a> {
     fn direction(&mut self, node: Node<'_, '_>, open: &mut Open) {
         let at = open.cursor + number::<f64>(node, "offset").map_or(0, |offset| self.ticks(offset));
         let at = at.max(0);
-        if let Some(sound) = child(node, "sound") {
+        // Looked for once: a direction may have a million marks.
+        let sound = child(node, "sound");
+        if let Some(sound) = sound {
             self.sound(sound, at, open);
         }
-        let says = |name: &str| child(node, "sound").is_some_and(|sound| sound.attribute(name).is_some());
+        let says = |name: &str| sound.is_some_and(|sound| sound.attribute(name).is_some());
         for kind in node.children().filter(|node| node.has_tag_name("direction-type")) {
             for mark in child(kind, "dynamics").into_iter().flat_map(|node| node.children()) {
                 if let Some(velocity) = velocity(mark.tag_name().name()).filter(|_| !says("dynamics")) {

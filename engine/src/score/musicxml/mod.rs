@@ -2,7 +2,8 @@
 //!
 //! Reading gives what sounds: ties joined, repeats and jumps played out, transposing instruments at their sounding
 //! pitch, dynamics as velocities, pedals as controllers, every voice and staff of a part in its track. Bytes, nodes,
-//! measures and notes are bounded, and nothing recurses, so that no file makes reading hang, panic or fill the memory.
+//! attributes, measures, notes, tempi and pedals are bounded, with their repeats, and nothing recurses, so that no file
+//! makes reading hang, panic or fill the memory.
 
 mod container;
 mod duration;

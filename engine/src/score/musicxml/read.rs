@@ -5,12 +5,12 @@ use std::path::Path;
 
 use roxmltree::{Document, Node};
 
-use super::container::{self, MOST_TEXT};
+use super::container::{self, MOST_TEXT, NoTree};
 use super::instruments::{self, PartInfo};
 use super::marks;
 use super::measure::{Beats, Fifths, Measure, MeasureNote, PartReader};
 use super::values::{child, number, text};
-use crate::score::limits::{self, MOST_BEATS, MOST_NOTES};
+use crate::score::limits::{self, MOST_BEATS, MOST_SIGNS, Played};
 use crate::score::order::{self, MOST_MEASURES, Marks};
 use crate::score::{Control, Format, Key, Meter, Score, ScoreError, Tempo, TickNote, Track};
 
@@ -20,6 +20,8 @@ const FINE: u32 = 26_880; // 256 * 3 * 5 * 7
 const FINEST: u32 = 1 << 20;
 /// Notes of one pitch that go on at one time: more voices than any score has.
 const MOST_TIED: usize = 16;
+/// Measures of all parts.
+const MOST_OF_PARTS: usize = 20 * MOST_MEASURES;
 /// Grace notes need an eighth of a quarter note.
 const GRACES: u32 = 8;
 
@@ -33,8 +35,8 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
     let malformed = |reason: String| ScoreError::malformed(path, Format::MusicXml, reason);
     let text = container::text(bytes, path)?;
     let document = container::parsed(&text).map_err(|error| match error {
-        roxmltree::Error::NodesLimitReached => ScoreError::too_large(path, "it has millions of elements"),
-        error => malformed(error.to_string()),
+        NoTree::TooLarge(reason) => ScoreError::too_large(path, reason),
+        NoTree::Malformed(reason) => malformed(reason),
     })?;
     let root = document.root_element();
     let written = match root.tag_name().name() {
@@ -47,6 +49,14 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
     let unlisted = PartInfo::default();
     let too_long =
         || ScoreError::too_large(path, format!("with its repeats it has more than {MOST_MEASURES} measures"));
+    // A measure takes memory, and every part time in every measure, with or without notes.
+    let many = || ScoreError::too_large(path, "it has millions of measures");
+    if written.iter().any(|(_, nodes)| nodes.len() > MOST_MEASURES) {
+        return Err(too_long());
+    }
+    if written.iter().map(|(_, nodes)| nodes.len()).sum::<usize>() > MOST_OF_PARTS {
+        return Err(many());
+    }
     let mut marks: Vec<Marks> = Vec::new();
     let mut parts: Vec<(&PartInfo, Vec<Measure>)> = Vec::new();
     for (id, nodes) in written {
@@ -56,9 +66,6 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
                 None => marks.push(measure),
             }
         }
-        if marks.len() > MOST_MEASURES {
-            return Err(too_long());
-        }
         let info = id.and_then(|id| list.get(id)).unwrap_or(&unlisted);
         let mut reader = PartReader::new(info, score.resolution);
         let measures =
@@ -66,9 +73,8 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Score, ScoreError> {
         parts.push((info, measures));
     }
     let order = order::order(&marks).ok_or_else(too_long)?;
-    // A part costs something in every measure, with or without notes.
-    if order.len().saturating_mul(parts.len()) > 20 * MOST_MEASURES {
-        return Err(ScoreError::too_large(path, "it has millions of measures"));
+    if order.len().saturating_mul(parts.len()) > MOST_OF_PARTS {
+        return Err(many());
     }
     play(&parts, &order, &mut score).map_err(|reason| ScoreError::too_large(path, reason))?;
     limits::checked(score, path)
@@ -151,9 +157,12 @@ fn play(parts: &[(&PartInfo, Vec<Measure>)], order: &[usize], score: &mut Score)
     let mut players: Vec<Player> = parts.iter().map(|_| Player::default()).collect();
     let mut signs = Signs::default();
     let mut at = 0u64;
-    let mut notes = 0;
+    let mut played = Played::default();
     for &i in order {
         let measures = || parts.iter().filter_map(|(_, measures)| measures.get(i));
+        // Also signs that change nothing: they cost time.
+        let moved = |measure: &Measure| measure.tempi.len() + measure.controls.len();
+        measures().try_for_each(|measure| played.count(measure.notes.len(), moved(measure)))?;
         let meter = measures().find_map(|measure| measure.meter);
         let full = meter.map(|(n, d)| u64::from(score.resolution) * 4 * u64::from(n) / u64::from(d));
         let reach = |heard: bool| measures().filter(|m| m.sounds || !heard).map(|m| m.reach.max(0) as u64).max();
@@ -170,17 +179,18 @@ fn play(parts: &[(&PartInfo, Vec<Measure>)], order: &[usize], score: &mut Score)
         }
         for (player, (_, measures)) in players.iter_mut().zip(parts) {
             if let Some(measure) = measures.get(i) {
-                notes += measure.notes.len();
                 player.play(measure, at);
             }
-        }
-        if notes > MOST_NOTES {
-            return Err(format!("with its repeats it has more than {MOST_NOTES} notes"));
         }
         at += length;
         if score.beats(at) > MOST_BEATS {
             return Err(format!("it is longer than {MOST_BEATS} quarter notes"));
         }
+    }
+    // Every track of a part has its controls.
+    let copies = |player: &Player| player.controls.len() * player.tracks.len();
+    if players.iter().map(copies).sum::<usize>() > MOST_SIGNS {
+        return Err(format!("its instruments have more than {MOST_SIGNS} pedals"));
     }
     for (player, (info, _)) in players.into_iter().zip(parts) {
         let Player { tracks, mut controls, .. } = player;

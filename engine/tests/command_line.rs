@@ -222,6 +222,52 @@ fn every_kind_of_score_is_evaluated_alike() {
     }
 }
 
+#[test]
+fn muspys_ten_measures_are_told_as_text_and_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let note = |onset, pitch| TickNote { onset, pitch, duration: 6, velocity: 64 };
+    // Five notes of D major and one that is not, four of A minor; drums on eighths, of which one is late.
+    let notes = (0..6).zip([62, 66, 67, 69, 73, 65]).map(|(i, pitch)| note(24 * i, pitch)).collect();
+    let melody = Track { notes, ..Track::default() };
+    let drums = Track { drums: true, notes: [0, 12, 24, 41].map(|onset| note(onset, 36)).to_vec(), ..Track::default() };
+    let unsigned = Score { resolution: 24, tracks: vec![melody, drums], ..Score::default() };
+    let signed = Score { keys: vec![Key { tick: 0, fifths: 0, minor: true }], ..unsigned.clone() };
+    let expected =
+        [(&signed, "A minor", "key signature", 4.0 / 6.0), (&unsigned, "D major", "most pitches", 5.0 / 6.0)];
+    for (score, scale, from, rate) in expected {
+        let path = folder.path().join("a.mid");
+        score.write(&path).unwrap();
+        let said = ripieno(&["metrics", path.to_str().unwrap(), "--json"], &[]);
+        let all: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        let figures = all[0].as_object().unwrap();
+        for name in [
+            "polyphony",
+            "polyphony_rate",
+            "pitch_in_scale_rate",
+            "scale_consistency",
+            "pitch_entropy",
+            "pitch_class_entropy",
+            "empty_beat_rate",
+            "drum_in_pattern_rate_duple",
+            "drum_in_pattern_rate_triple",
+            "drum_pattern_consistency",
+            "groove_consistency",
+        ] {
+            assert!(figures.contains_key(name), "{name}: {all}");
+        }
+        assert_eq!((figures["scale"].as_str(), figures["scale_from"].as_str()), (Some(scale), Some(from)));
+        assert_eq!(figures["pitch_in_scale_rate"].as_f64(), Some(rate));
+        assert_eq!(figures["drum_in_pattern_rate_duple"].as_f64(), Some(0.75));
+        assert_eq!(figures["drum_in_pattern_rate_triple"].as_f64(), Some(0.5));
+        let text = String::from_utf8(ripieno(&["metrics", path.to_str().unwrap()], &[]).stdout).unwrap();
+        let line = |name: &str, value: &str| {
+            text.lines().any(|line| line.split_once(' ').is_some_and(|(n, v)| n == name && v.trim() == value))
+        };
+        assert!(line("scale", scale) && line("scale_from", from), "{text}");
+        assert!(line("drum_in_pattern_rate_duple", "0.750000"), "{text}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_reader_that_goes_away_ends_no_command_in_a_panic() {

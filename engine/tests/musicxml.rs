@@ -218,6 +218,55 @@ fn depth_entities_and_repeats_without_end_are_refused_in_time() {
     in_bounded_time(part(&[&notes]).as_bytes());
 }
 
+#[test]
+fn five_notes_in_the_time_of_four_take_a_fifth_each() {
+    let fifth = "<time-modification><actual-notes>5</actual-notes><normal-notes>4</normal-notes></time-modification>";
+    // Divisions of ten: a quarter note is ten, five sixteenths in its time are two each.
+    let ten = "<attributes><divisions>10</divisions></attributes>";
+    let quintuplet: String =
+        ["C4", "D4", "E4", "F4", "G4"].map(|name| note(name, 2, "", &format!("<type>16th</type>{fifth}"))).concat();
+    let score = read(&part(&[&format!("{ten}{quintuplet}{}", plain("A4", 10))])).unwrap();
+    let beats: Vec<(f64, f64)> =
+        score.tracks[0].notes.iter().map(|n| (score.beats(n.onset), score.beats(n.duration))).collect();
+    assert_eq!(beats, [(0.0, 0.2), (0.2, 0.2), (0.4, 0.2), (0.6, 0.2), (0.8, 0.2), (1.0, 1.0)]);
+}
+
+#[test]
+fn da_capo_dal_segno_and_coda_are_played_as_sound_or_as_words_say() {
+    let pitches = |measures: [&str; 4]| -> Vec<u8> { notes(&measures).iter().map(|note| note.2).collect() };
+    let [c, d, e, f] = ["C4", "D4", "E4", "F4"].map(|name| plain(name, 8));
+    let said = |what: &str| format!("<direction><sound {what}/></direction>");
+    let words = |what: &str| format!("<direction><direction-type><words>{what}</words></direction-type></direction>");
+    let sign = |what: &str| format!("<direction><direction-type><{what}/></direction-type></direction>");
+    for (fine, da_capo) in [(said("fine='yes'"), said("dacapo='yes'")), (words("Fine"), words("D.C. al Fine"))] {
+        assert_eq!(pitches([&c, &(d.clone() + &fine), &e, &(f.clone() + &da_capo)]), [60, 62, 64, 65, 60, 62]);
+    }
+    for (segno, dal_segno, to_coda, coda) in [
+        (said("segno='s'"), said("dalsegno='s'"), said("tocoda='c'"), said("coda='c'")),
+        (sign("segno"), words("D.S. al Coda"), words("To Coda"), sign("coda")),
+    ] {
+        let measures = [&c, &(segno + &d + &to_coda), &(e.clone() + &dal_segno), &(coda + &f)];
+        assert_eq!(pitches(measures.map(String::as_str)), [60, 62, 64, 62, 65]);
+    }
+}
+
+#[test]
+fn an_archive_says_which_of_its_files_is_the_score() {
+    let files = |contents: &str| {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        let (other, score) = (part(&[&plain("C4", 2)]), part(&[&plain("D4", 2)]));
+        for (name, text) in [("META-INF/container.xml", contents), ("a.xml", &other), ("scores/b.musicxml", &score)] {
+            archive.start_file(name, stored).unwrap();
+            archive.write_all(text.as_bytes()).unwrap();
+        }
+        let bytes = archive.finish().unwrap().into_inner();
+        musicxml::read_bytes(&bytes, Path::new("a.mxl")).unwrap().tracks[0].notes[0].pitch
+    };
+    let contents = "<container><rootfiles><rootfile full-path='scores/b.musicxml'/></rootfiles></container>";
+    assert_eq!([files(contents), files("nothing")], [62, 60]);
+}
+
 /// An archive with one file of that many equal bytes.
 fn bomb(size: usize) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -264,7 +313,21 @@ fn pedals() -> impl Strategy<Value = Vec<Control>> {
 fn score() -> impl Strategy<Value = Score> {
     let track = scores::track("[A-Z&<>\"' ]{0,9}[a-z]", 0..128, 1..128);
     let track = (track, pedals()).prop_map(|(track, controls)| Track { controls, ..track });
-    scores::score(vec![1, 2, 12, 24, 60, 480], 0..2, track)
+    scores::score(vec![1, 2, 12, 24, 60, 480], 0..4, track)
+}
+
+/// Beats and quarter notes a minute of the changes of tempo before a beat, without those that change nothing.
+fn tempi(score: &Score, end: f64) -> Vec<(f64, f64)> {
+    let mut tempi: Vec<(f64, f64)> = score.tempi.iter().map(|t| (score.beats(t.tick), t.per_minute)).collect();
+    tempi.dedup_by_key(|tempo| tempo.1);
+    tempi.retain(|tempo| tempo.0 < end);
+    tempi
+}
+
+/// The meter in force at a beat; 4/4 before any.
+fn meter_at(score: &Score, beat: f64) -> (u32, u32) {
+    let last = score.meters.iter().rfind(|meter| score.beats(meter.tick) <= beat);
+    last.map_or((4, 4), |meter| (meter.numerator, meter.denominator))
 }
 
 proptest! {
@@ -293,6 +356,13 @@ proptest! {
         }
         if score.tracks.iter().any(|track| !track.drums) {
             prop_assert_eq!((read.keys[0].fifths, read.keys[0].minor), (score.keys[0].fifths, score.keys[0].minor));
+        }
+        let end = score.beats(score.end());
+        prop_assert_eq!(tempi(&read, end), tempi(&score, end));
+        // Every meter begins a measure, and is in force wherever it was; it may be said again.
+        let changes = [&read, &score].map(|of| of.meters.iter().map(|meter| of.beats(meter.tick)).collect::<Vec<_>>());
+        for beat in changes.concat().into_iter().chain([0.0]).filter(|beat| *beat < end) {
+            prop_assert_eq!(meter_at(&read, beat), meter_at(&score, beat), "at beat {}", beat);
         }
     }
 

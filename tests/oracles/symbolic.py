@@ -23,8 +23,17 @@ def digest(array):
     return hashlib.sha256(array.astype("<i8").tobytes()).hexdigest()
 
 
+def notes_of(music):
+    """A piece's rows (onset, pitch, duration, velocity); velocity 0 is 1, for in MIDI a note has one."""
+    import muspy
+
+    rows = muspy.to_note_representation(music)
+    rows[:, 3] = rows[:, 3].clip(1)
+    return rows
+
+
 def muspy_figures(path):
-    """Every metric by MusPy's name (None for NaN), and what the representations hash to."""
+    """Every metric by MusPy's name (None for NaN), and what the representations, and what they decode to, hash to."""
     import muspy
 
     music = muspy.load_json(path) if path.endswith(".json") else muspy.read_midi(path)
@@ -48,21 +57,29 @@ def muspy_figures(path):
         "groove_consistency": muspy.groove_consistency(music, 4 * resolution),
     }
     figures = {name: None if math.isnan(value) else float(value) for name, value in metrics.items()}
-    options = {"use_single_note_off_event": True, "use_end_of_sequence_event": True, "encode_velocity": True}
+    ends = {"use_single_note_off_event": True, "use_end_of_sequence_event": True}
     encoded = {
         "note": muspy.to_note_representation(music),
         "event": muspy.to_event_representation(music),
-        "event_all": muspy.to_event_representation(music, force_velocity_event=False, **options),
+        "event_all": muspy.to_event_representation(music, force_velocity_event=False, encode_velocity=True, **ends),
     }
+    decoded = {
+        "note": muspy.from_note_representation(encoded["note"]),
+        "event": muspy.from_event_representation(encoded["event"]),
+        "event_all": muspy.from_event_representation(encoded["event_all"], **ends),
+    }
+    if music.get_end_time() <= LONGEST_ROLL:
+        encoded["pitch"] = muspy.to_pitch_representation(music)
+        encoded["piano_roll"] = muspy.to_pianoroll_representation(music)
+        decoded["pitch"] = muspy.from_pitch_representation(encoded["pitch"])
+        decoded["piano_roll"] = muspy.from_pianoroll_representation(encoded["piano_roll"])
+        try:
+            encoded["pitch_hold"] = muspy.to_pitch_representation(music, use_hold_state=True)
+            decoded["pitch_hold"] = muspy.from_pitch_representation(encoded["pitch_hold"], use_hold_state=True)
+        except IndexError:  # A last note of no length is beyond the end of MusPy's array.
+            pass
     hashes = {name: digest(array) for name, array in encoded.items()}
-    if music.get_end_time() > LONGEST_ROLL:
-        return {"figures": figures, "hashes": hashes}
-    hashes["pitch"] = digest(muspy.to_pitch_representation(music))
-    hashes["piano_roll"] = digest(muspy.to_pianoroll_representation(music))
-    try:
-        hashes["pitch_hold"] = digest(muspy.to_pitch_representation(music, use_hold_state=True))
-    except IndexError:  # A last note of no length is beyond the end of MusPy's array.
-        hashes["pitch_hold"] = None
+    hashes |= {f"from_{name}": digest(notes_of(piece)) for name, piece in decoded.items()}
     return {"figures": figures, "hashes": hashes}
 
 

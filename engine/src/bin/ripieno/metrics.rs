@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ripieno_engine::score::{Score, metrics};
+use ripieno_engine::score::Score;
+use ripieno_engine::score::metrics::{self, Pulse};
 use serde_json::{Map, Value, json};
 
 use crate::Failure;
@@ -42,11 +43,16 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// A name and a number, or null where it has no meaning.
 type Figure = (&'static str, Value);
 
-/// The figures of a file, by the names that MusPy gives them; groove in measures of four quarter notes.
+/// The figures of a file, by the names that MusPy gives them: groove in measures of four quarter notes, pitches in the
+/// scale of the first key signature, or where there is none in the one that holds most of them.
 fn of(path: &Path) -> Result<Vec<Figure>, Failure> {
     let score = Score::read(path)?;
     let notes: usize = score.tracks.iter().map(|track| track.notes.len()).sum();
     let tracks = score.tracks.iter().filter(|track| !track.notes.is_empty()).count();
+    let signed = score.keys.first().copied();
+    let scale = signed.or_else(|| metrics::best_scale(&score));
+    let in_scale = scale.and_then(|key| metrics::pitch_in_scale_rate(&score, key.tonic().into(), key.minor));
+    let scale_from = scale.map(|_| if signed.is_some() { "key signature" } else { "most pitches" });
     Ok(vec![
         ("file", json!(path.display().to_string())),
         ("tracks", json!(tracks)),
@@ -57,11 +63,16 @@ fn of(path: &Path) -> Result<Vec<Figure>, Failure> {
         ("pitch_range", json!(metrics::pitch_range(&score))),
         ("polyphony", json!(metrics::polyphony(&score))),
         ("polyphony_rate", json!(metrics::polyphony_rate(&score, 2))),
+        ("scale", json!(scale.map(|key| key.to_string()))),
+        ("scale_from", json!(scale_from)),
+        ("pitch_in_scale_rate", json!(in_scale)),
         ("scale_consistency", json!(metrics::scale_consistency(&score))),
         ("pitch_entropy", json!(metrics::pitch_entropy(&score))),
         ("pitch_class_entropy", json!(metrics::pitch_class_entropy(&score))),
         ("empty_beat_rate", json!(metrics::empty_beat_rate(&score))),
         ("groove_consistency", json!(metrics::groove_consistency(&score, 4 * u64::from(score.resolution)))),
+        ("drum_in_pattern_rate_duple", json!(metrics::drum_in_pattern_rate(&score, Pulse::Duple))),
+        ("drum_in_pattern_rate_triple", json!(metrics::drum_in_pattern_rate(&score, Pulse::Triple))),
         ("drum_pattern_consistency", json!(metrics::drum_pattern_consistency(&score))),
     ])
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::clap_host::{Input, Instance, Sent};
@@ -90,13 +90,15 @@ pub fn events(notes: &[Note], sample_rate: f64) -> Vec<(u64, Input)> {
 /// Sees a block: its first sample since activation, `[port][channel][frame]`, and how many frames of it are valid.
 pub type Listener<'a> = dyn FnMut(u64, &[Vec<Vec<f32>>], usize) + 'a;
 
-/// Plays the notes into an active instance; `heard` sees every block.
+/// Plays the notes into an active instance; `heard` sees every block. In real time an allocation inside `process()` is an error,
+/// where allocations are counted: in the plug-in of this program, beside [`Counting`](crate::allocations::Counting).
 pub fn play(instance: &mut Instance, task: &Task, pace: Pace, heard: &mut Listener) -> Result<()> {
     let rate = f64::from(task.sample_rate);
     let events = events(&task.notes, rate);
     let total = (task.seconds * rate) as u64;
     let began = Instant::now();
     let (mut now, mut next) = (0_u64, 0);
+    let before = instance.seen().allocations;
     while now < total {
         let frames = u64::from(task.block).min(total - now);
         let mut inputs = Vec::new();
@@ -113,6 +115,8 @@ pub fn play(instance: &mut Instance, task: &Task, pace: Pace, heard: &mut Listen
             std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
     }
+    let allocations = instance.seen().allocations - before;
+    ensure!(pace == Pace::Bounce || allocations == 0, "process() allocated {allocations} times in real time");
     Ok(())
 }
 

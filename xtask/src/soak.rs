@@ -62,17 +62,28 @@ fn for_a_musician(told: &Value) -> String {
     if told["real_time_priority"] == false {
         lines.push("The system gave the audio thread no real-time priority; a host may get it.".into());
     }
+    let context = &told["note_to_context"];
+    // Above a second there is no number.
+    let time =
+        |key: &str| context[key].as_f64().map_or("over a second".into(), |seconds| format!("{:.0} ms", 1e3 * seconds));
     lines.push(format!(
-        "In context {:.0} ms after the key (half of the notes), {:.0} ms (19 of 20).",
-        1e3 * figure("in_context_median_s"),
-        1e3 * figure("in_context_p95_s"),
+        "In context {} after the key (half of the notes), {} (19 of 20), {} (99 of 100), {} (all); {:.1} % of the keys that were \
+         held for 250 ms or longer.",
+        time("median_s"),
+        time("p95_s"),
+        time("p99_s"),
+        time("max_s"),
+        100.0 * context["held_250_ms"]["share"].as_f64().unwrap_or(f64::NAN),
     ));
+    let keys = &told["key_to_sound"];
+    lines.push(format!("{} to {} samples from key to sound.", keys["least"], keys["most"]));
     for cost in told["audio_cost"].as_array().into_iter().flatten() {
         let percent = |key: &str| 100.0 * cost[key].as_f64().unwrap_or(f64::NAN);
         lines.push(format!(
-            "Blocks of {:>4}: median {:.1} %, 99.9 % within {:.1} %, longest {:.0} % of a block ({:.1}, {:.1}, {:.0} % for a \
+            "Blocks of {:>4}, {:>2} voices: median {:.1} %, 99.9 % within {:.1} %, longest {:.0} % of a block ({:.1}, {:.1}, {:.0} % for a \
              program that never changes).",
             cost["block"],
+            cost["voices"],
             percent("median"),
             percent("p999"),
             percent("max"),

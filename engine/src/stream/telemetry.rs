@@ -271,7 +271,7 @@ impl Telemetry {
     /// 1) was; in steps of 10 ms, infinite beyond a second.
     #[must_use]
     pub fn in_context_within(&self, share: f64) -> (u64, f64) {
-        let counts: Vec<u64> = self.in_context.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let counts = self.in_context_counts();
         let total: u64 = counts.iter().sum();
         let mut sum = 0;
         let wanted = (share * total as f64).ceil() as u64;
@@ -281,6 +281,13 @@ impl Telemetry {
         });
         let seconds = bucket.filter(|&at| at + 1 < BUCKETS).map_or(f64::INFINITY, |at| (at + 1) as f64 * BUCKET);
         (total, seconds)
+    }
+
+    /// Live: notes that were heard in context so far, by the time after the key in steps of 10 ms; the last of the 101 are
+    /// all that took a second or longer.
+    #[must_use]
+    pub fn in_context_counts(&self) -> Vec<u64> {
+        self.in_context.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
     /// How often audio was missing when it was due.

@@ -2,15 +2,17 @@
 
 use ripieno_engine::stream::Mode;
 
-/// A stretch with one block size.
+use crate::player::{FEW, MANY};
+
+/// A stretch with one block size. All are equally long.
 pub struct Lap {
     pub name: &'static str,
-    /// Its share of the whole, before all shares are made to sum to 1.
-    pub share: f64,
     /// Samples per block.
     pub block: usize,
     /// Host rate in Hz.
     pub rate: u32,
+    /// How many keys are played at once.
+    pub voices: usize,
     /// What happens as it begins, while keys are down.
     pub change: Option<Change>,
 }
@@ -26,34 +28,57 @@ pub enum Change {
 }
 
 const fn lap(name: &'static str, block: usize, rate: u32, change: Option<Change>) -> Lap {
-    Lap { name, share: 1.0, block, rate, change }
+    Lap { name, block, rate, voices: FEW, change }
 }
 
-/// Every path once, then more than a third of the time nothing new: that is when memory must stand still.
-pub const LAPS: &[Lap] = &[
+const fn chords(name: &'static str, block: usize) -> Lap {
+    Lap { name, block, rate: 48_000, voices: MANY, change: None }
+}
+
+/// Every path once, then a third of the time nothing new: that is when memory must stand still. Each block size is played
+/// twice before that and once in it.
+pub const LAPS: [Lap; 18] = [
     lap("Live", 64, 48_000, None),
-    lap("another performance", 64, 48_000, Some(Change::Performance("string-quartet-church"))),
-    lap("another ensemble", 128, 48_000, Some(Change::Ensemble("woodwind-quartet"))),
+    lap("another performance", 128, 48_000, Some(Change::Performance("string-quartet-church"))),
+    lap("another ensemble", 32, 48_000, Some(Change::Ensemble("woodwind-quartet"))),
     lap("Sync", 256, 48_000, Some(Change::Mode(Mode::Sync))),
-    lap("Live again", 32, 48_000, Some(Change::Mode(Mode::Live))),
-    lap("another sample rate", 512, 44_100, Some(Change::Rate)),
-    lap("the first sample rate", 1_024, 48_000, Some(Change::Rate)),
+    lap("Live again", 512, 48_000, Some(Change::Mode(Mode::Live))),
+    lap("another sample rate", 1_024, 44_100, Some(Change::Rate)),
+    lap("the first sample rate", 32, 48_000, Some(Change::Rate)),
     lap("the first ensemble", 64, 48_000, Some(Change::Ensemble("string-quartet"))),
-    lap("the first performance", 64, 48_000, Some(Change::Performance("string-quartet-hall"))),
-    Lap { name: "nothing new", share: 6.0, block: 64, rate: 48_000, change: None },
+    lap("the first performance", 128, 48_000, Some(Change::Performance("string-quartet-hall"))),
+    chords("sixteen voices", 256),
+    chords("sixteen voices", 512),
+    chords("sixteen voices", 1_024),
+    chords("nothing new", 32),
+    chords("nothing new", 64),
+    chords("nothing new", 128),
+    chords("nothing new", 256),
+    chords("nothing new", 512),
+    chords("nothing new", 1_024),
 ];
 
 /// The share of the whole after which nothing is used for the first time, a little later.
-pub const SETTLED: f64 = 10.0 / 15.0;
+pub const SETTLED: f64 = 0.7;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lap_is_the_settled_one() {
-        let sum: f64 = LAPS.iter().map(|lap| lap.share).sum();
-        let last = LAPS.last().map(|lap| 1.0 - lap.share / sum).unwrap();
-        assert!(SETTLED > last && SETTLED < last + 0.1, "{last}");
+    fn the_last_third_is_the_settled_one() {
+        let first = LAPS.iter().position(|lap| lap.name == "nothing new").unwrap();
+        assert!(LAPS[first..].iter().all(|lap| lap.change.is_none() && lap.voices == LAPS[first - 1].voices));
+        let begins = first as f64 / LAPS.len() as f64;
+        assert!(SETTLED > begins && SETTLED < begins + 0.05, "{begins}");
+    }
+
+    #[test]
+    fn every_block_size_is_played_for_as_long_and_with_sixteen_voices() {
+        for block in [32, 64, 128, 256, 512, 1_024] {
+            let laps = || LAPS.iter().filter(|lap| lap.block == block);
+            assert_eq!(laps().count() * 6, LAPS.len(), "blocks of {block}");
+            assert!(laps().any(|lap| lap.voices == MANY) && laps().any(|lap| lap.voices == FEW), "blocks of {block}");
+        }
     }
 }

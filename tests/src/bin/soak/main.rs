@@ -1,6 +1,7 @@
 //! Dense four-part playing in real time for as long as one likes, through the first use of every path, and what it did to
 //! the audio thread, the sound and the memory, as JSON and as a picture: `cargo xtask soak`.
 
+mod context;
 mod ears;
 mod laps;
 mod machine;
@@ -15,17 +16,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use ripieno_engine::stream::{Engine, EngineConfig, Event, EventKind, MAX_PARTS, StatusKind};
+use ripieno_engine::stream::{Engine, EngineConfig, Event, Mode, StatusKind};
 use ripieno_tests::allocations::{Counting, Seen, watch};
 use ripieno_tests::audio_thread;
+use ripieno_tests::cost::Cost;
+use ripieno_tests::key_to_sound::key_to_sound;
 use ripieno_tests::reference::Reference;
 use ripieno_tests::shares::Shares;
 
+use context::InContext;
 use ears::Ears;
 use laps::{Change, LAPS, Lap, SETTLED};
 use machine::Load;
 use player::{Player, STEPS_PER_SECOND};
-use report::{Cost, KeyToSound, Moment, Report};
+use report::{KeyToSound, Moment, NoteToContext, Report};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -84,45 +88,18 @@ fn until_ready(engine: &mut Engine, block: usize) -> Result<(f64, f64)> {
     }
 }
 
-/// Samples from each of some keys to its sound, pressed at changing offsets out of silence.
-fn key_to_sound(engine: &mut Engine, lap: &Lap) -> Vec<usize> {
-    let (block, rate) = (lap.block, lap.rate as usize);
-    let pause = Duration::from_secs_f64(block as f64 / rate as f64);
-    let mut delays = Vec::new();
-    for key in 0..40usize {
-        engine.audio.event(Event { offset: 0, kind: EventKind::AllOff });
-        for _ in 0..rate / 20 / block + 1 {
-            engine.audio.process(block);
-            std::thread::sleep(pause);
-        }
-        let offset = key * 37 % block;
-        let kind = EventKind::NoteOn { key: 45 + key as u8, velocity: 100 };
-        engine.audio.event(Event { offset: offset as u32, kind });
-        let mut heard = Vec::new();
-        while heard.len() < rate / 10 {
-            engine.audio.process(block);
-            // Faster than time it would be a bounce.
-            std::thread::sleep(pause);
-            heard.extend((0..block).map(|i| (0..MAX_PARTS).any(|part| engine.audio.part(part).0[i] != 0.0)));
-        }
-        // Of a room that still rings nothing can be told. A key that is never heard counts as the whole wait.
-        if !heard[..offset].contains(&true) {
-            delays.push(heard.iter().position(|sounds| *sounds).unwrap_or(heard.len()) - offset);
-        }
-    }
-    delays
-}
-
 /// What is gathered while it plays.
 struct Soak {
     engine: Engine,
     player: Player,
     ears: Ears,
     reference: Reference,
-    /// Ours and the reference's, by block size.
-    costs: BTreeMap<usize, [Shares; 2]>,
+    /// Ours and the reference's, by block size and number of voices.
+    costs: BTreeMap<(usize, usize), [Shares; 2]>,
     seen: Seen,
+    mode: Mode,
     notes: u64,
+    context: InContext,
     moments: Vec<Moment>,
     steps: Vec<u64>,
     begun: Instant,
@@ -143,7 +120,11 @@ impl Soak {
             while next_step as f64 / STEPS_PER_SECOND < at + duration {
                 let offset = ((next_step as f64 / STEPS_PER_SECOND - at).max(0.0) * rate) as u32;
                 let audio = &mut self.engine.audio;
-                self.notes += self.player.play(|kind| audio.event(Event { offset, kind }));
+                let struck = self.player.play(lap.voices, |kind| audio.event(Event { offset, kind }));
+                self.notes += struck.notes;
+                if self.mode == Mode::Live && next_step > 0 {
+                    self.context.struck(from + next_step as f64 / STEPS_PER_SECOND, from + seconds, struck);
+                }
                 next_step += 1;
             }
             let before = Instant::now();
@@ -152,11 +133,12 @@ impl Soak {
             self.seen.allocations += this.allocations;
             self.seen.waits += this.waits;
             let reference = self.reference.time(block) / duration;
-            let costs = self.costs.entry(block).or_default();
+            let costs = self.costs.entry((block, lap.voices)).or_default();
             costs[0].count(ours);
             costs[1].count(reference);
             self.ears.hear(&self.engine.audio, block);
             self.played = from + at + duration;
+            self.context.block(self.played, duration, &self.engine.telemetry.in_context_counts());
             if self.moments.last().is_none_or(|last| self.played - last.seconds >= MOMENT) {
                 self.moments.push(Moment::now(self.played, lap.name, &self.engine.telemetry, &mut self.steps));
             }
@@ -166,6 +148,9 @@ impl Soak {
     }
 
     fn change(&mut self, change: Change, lap: &Lap) {
+        if let Change::Mode(mode) = change {
+            self.mode = mode;
+        }
         let control = &self.engine.control;
         match change {
             Change::Performance(id) => control.set_performance(id),
@@ -191,29 +176,32 @@ fn main() -> Result<()> {
     let mut engine = Engine::start(config);
     engine.audio.configure(f64::from(first.rate), LONGEST);
     let (playable_seconds, table_seconds) = until_ready(&mut engine, first.block)?;
+    // The listener before the priority: a thread that is started with it would push the synth worker aside.
+    let ears = Ears::open(first.rate, arguments.clicks.as_deref())?;
     let real_time_priority = audio_thread::ask_for_priority();
-    let delays = key_to_sound(&mut engine, first);
+    let delays = key_to_sound(&mut engine, first.block, first.rate as usize);
     engine.audio.reset();
 
     let mut soak = Soak {
-        ears: Ears::open(first.rate, arguments.clicks.as_deref())?,
+        ears,
         engine,
         player: Player::new(1),
         reference: Reference::default(),
         costs: BTreeMap::new(),
         seen: Seen::default(),
+        mode: Mode::Live,
         notes: 0,
+        context: InContext::default(),
         moments: Vec::new(),
         steps: Vec::new(),
         begun: Instant::now(),
         played: 0.0,
     };
-    let laps = if arguments.steady { &LAPS[..1] } else { LAPS };
-    let shares: f64 = laps.iter().map(|lap| lap.share).sum();
+    let laps = if arguments.steady { &LAPS[..1] } else { &LAPS[..] };
     for lap in laps {
-        soak.lap(lap, arguments.seconds * lap.share / shares);
+        soak.lap(lap, arguments.seconds / laps.len() as f64);
     }
-    let Soak { engine, ears, costs, seen, notes, moments, begun, .. } = soak;
+    let Soak { engine, ears, costs, seen, notes, context, moments, begun, .. } = soak;
     let seconds = begun.elapsed().as_secs_f64();
     drop(load);
     let heard = ears.close()?;
@@ -222,7 +210,6 @@ fn main() -> Result<()> {
     let settled = if arguments.steady { 0.2 } else { SETTLED } * arguments.seconds;
     let memory: Vec<(f64, f64)> =
         moments.iter().filter(|m| m.seconds >= settled).map(|m| (m.seconds / 60.0, m.in_use_mib)).collect();
-    let (in_context, in_context_median_s) = telemetry.in_context_within(0.5);
     let mut report = Report {
         seconds,
         load_processes: arguments.load,
@@ -232,12 +219,10 @@ fn main() -> Result<()> {
         optimised: !cfg!(debug_assertions),
         playable_seconds,
         table_seconds,
-        audio_cost: costs.iter().map(|(block, [ours, reference])| Cost::of(*block, ours, reference)).collect(),
+        audio_cost: costs.iter().map(|((block, voices), shares)| Cost::of(*block, *voices, shares)).collect(),
         key_to_sound: KeyToSound::of(&delays),
         notes,
-        in_context,
-        in_context_median_s,
-        in_context_p95_s: telemetry.in_context_within(0.95).1,
+        note_to_context: NoteToContext::of(telemetry, context.held()),
         passages: telemetry.live_passages(),
         late: telemetry.live_late(),
         overtaken: telemetry.live_overtaken(),
@@ -269,7 +254,7 @@ fn main() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ripieno_engine::stream::Mode;
+    use player::FEW;
 
     const RATE: u32 = 48_000;
 
@@ -306,7 +291,7 @@ mod tests {
             let mut next_step = 0.0;
             let_go_by(&mut engine, &mut ears, 2.5, |engine, at| {
                 while next_step <= at {
-                    heard_notes += player.play(|kind| engine.audio.event(Event { offset: 100, kind }));
+                    heard_notes += player.play(FEW, |kind| engine.audio.event(Event { offset: 100, kind })).notes;
                     next_step += 1.0 / STEPS_PER_SECOND;
                 }
             });

@@ -5,9 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ripieno_tests::allocations::Counting;
+use ripieno_tests::allocations::{Counting, Seen};
 use ripieno_tests::clap_host::{Input, Instance, Library, Sent, Song};
 use ripieno_tests::clicks::clicks;
 use ripieno_tests::performer::{Note, Task, events};
@@ -104,7 +104,13 @@ fn listen_to(instance: &mut Instance, task: &Task, deeds: &[(f64, Deed)]) -> Hea
         instance.idle();
     }
     heard.sent = instance.sent()[begun..].to_vec();
+    expect_no_allocations(instance);
     heard
+}
+
+/// A bounce waits, but that is all it may do.
+fn expect_no_allocations(instance: &Instance) {
+    assert_eq!(instance.seen().allocations, 0, "allocations of process()");
 }
 
 fn expect_a_clean_end(heard: &Heard, what: &str) {
@@ -169,35 +175,47 @@ fn an_instrument_that_was_put_to_sleep_with_keys_held_wakes_as_a_new_one() {
     }
 }
 
-/// In real time: the host asks for nothing for a while, with a key held, and then for more.
+/// In real time: the host asks for nothing for a while, with a key held that sounds, and then for more.
 #[test]
 fn a_bypassed_instrument_goes_on_where_it_was() {
-    let task = task("Live");
-    let mut instance = instance(&task, true);
-    // A bounce waits until everything is loaded.
-    instance.process(BLOCK as usize, &[]).unwrap();
-    instance.set_offline(false).unwrap();
-    let mut heard = Vec::new();
-    let mut blocks = |instance: &mut Instance, count: usize, event: &[Input]| {
-        for block in 0..count {
-            let events = if block == 0 { event } else { &[] };
-            let block = instance.process(BLOCK as usize, events).unwrap();
-            heard.extend_from_slice(&block[0][0][..BLOCK as usize]);
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    };
-    blocks(&mut instance, 80, &[Input { offset: 7, key: 67, velocity: 90 }]);
-    std::thread::sleep(Duration::from_millis(700));
-    blocks(&mut instance, 60, &[]);
-    blocks(&mut instance, 350, &[Input { offset: 0, key: 67, velocity: 0 }]);
-    // Where the blocks went on after the pause.
-    let seam = &heard[70 * BLOCK as usize..90 * BLOCK as usize];
-    let found = clicks(seam, RATE);
-    assert!(found.is_empty(), "clicks at {found:?}");
-    let held = &heard[RATE as usize / 5..140 * BLOCK as usize];
-    let quietest = held.chunks(RATE as usize / 20).map(listen::level).fold(f64::INFINITY, f64::min);
-    assert!(quietest > -60.0, "{quietest} dB while the key is held");
-    let end = listen::level(&heard[heard.len() - RATE as usize / 4..]);
-    assert!(end < -70.0, "{end} dB at the end: a note is stuck");
-    assert_eq!(instance.latency(), 0);
+    for mode in ["Live", "Sync"] {
+        let task = task(mode);
+        let mut instance = instance(&task, true);
+        // A bounce waits until everything is loaded.
+        instance.process(BLOCK as usize, &[]).unwrap();
+        instance.deactivate();
+        instance.set_offline(false).unwrap();
+        instance.activate(f64::from(RATE), BLOCK).unwrap();
+        let latency = instance.latency();
+        // Blocks that go by before what is played is heard.
+        let late = latency.div_ceil(BLOCK) as usize;
+        let mut heard = Vec::new();
+        let mut blocks = |instance: &mut Instance, count: usize, event: &[Input]| {
+            let begun = Instant::now();
+            for block in 0..count {
+                let events = if block == 0 { event } else { &[] };
+                let sound = instance.process(BLOCK as usize, events).unwrap();
+                heard.extend_from_slice(&sound[0][0][..BLOCK as usize]);
+                let due = Duration::from_millis(10 * (block as u64 + 1));
+                std::thread::sleep(due.saturating_sub(begun.elapsed()));
+            }
+        };
+        blocks(&mut instance, late + 80, &[Input { offset: 7, key: 67, velocity: 90 }]);
+        std::thread::sleep(Duration::from_millis(700));
+        blocks(&mut instance, 60, &[]);
+        blocks(&mut instance, late + 350, &[Input { offset: 0, key: 67, velocity: 0 }]);
+        let samples = |blocks: std::ops::Range<usize>| {
+            &heard[(late + blocks.start) * BLOCK as usize..(late + blocks.end) * BLOCK as usize]
+        };
+        // Where the blocks went on after the pause.
+        let found = clicks(samples(70..90), RATE);
+        assert!(found.is_empty(), "{mode}: clicks at {found:?}");
+        let held = samples(20..140).chunks(RATE as usize / 20).map(listen::level);
+        let quietest = held.fold(f64::INFINITY, f64::min);
+        assert!(quietest > -60.0, "{mode}: {quietest} dB while the key is held");
+        let end = listen::level(&heard[heard.len() - RATE as usize / 4..]);
+        assert!(end < -70.0, "{mode}: {end} dB at the end: a note is stuck");
+        assert_eq!(instance.latency(), latency, "{mode}");
+        assert_eq!(instance.seen(), Seen::default(), "{mode}");
+    }
 }

@@ -1,5 +1,6 @@
 //! What every CLAP host must find, whether the plug-in comes from a bundle or is linked into the test.
 
+use ripieno_engine::stream::{Mode, latency_samples};
 use ripieno_tests::clap_host::Library;
 use ripieno_tests::listen;
 use ripieno_tests::performer::{Pace, perform};
@@ -62,20 +63,25 @@ pub fn saved_state_comes_back(library: &Library) {
     assert_eq!(again.save().unwrap(), state, "a state that was loaded is saved as it was");
 }
 
-/// A plug-in that asks for a restart while it is being activated stalls a bounce in at least one DAW.
+/// A plug-in that asks for a restart while it is being activated stalls a bounce in at least one DAW. In Sync another
+/// sample rate is another number of samples of latency, which the host hears in time all the same.
 pub fn activation_asks_for_no_restart(library: &Library) {
     use std::sync::atomic::Ordering;
     for class in ["Ripieno", "Ripieno Multi"] {
-        for mode in ["Live", "Sync"] {
+        for (mode, engines) in [("Live", Mode::Live), ("Sync", Mode::Sync)] {
             let mut plugin = library.instantiate(class).unwrap();
             plugin.set("Mode", mode).unwrap();
-            plugin.activate(f64::from(RATE), 512).unwrap();
-            for _ in 0..20 {
-                plugin.process(512, &[]).unwrap();
-                plugin.idle();
+            for rate in [RATE, 96_000, 44_100, 44_100, RATE] {
+                plugin.deactivate();
+                plugin.activate(f64::from(rate), 512).unwrap();
+                assert_eq!(plugin.latency(), latency_samples(engines, f64::from(rate)), "{class}, {mode}, {rate} Hz");
+                for _ in 0..20 {
+                    plugin.process(512, &[]).unwrap();
+                    plugin.idle();
+                }
+                let restarts = plugin.requests().restarts.load(Ordering::Relaxed);
+                assert_eq!(restarts, 0, "{class}, {mode}, {rate} Hz");
             }
-            let restarts = plugin.requests().restarts.load(Ordering::Relaxed);
-            assert_eq!(restarts, 0, "{class}, {mode}");
         }
     }
 }

@@ -6,7 +6,7 @@ to the `bus-0.wav`, `bus-1.wav`.. and `take.json` that it finds there.
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,14 @@ class Task:
     sample_rate: int
     block: int
     seconds: float
+    also_blocks: list[int] = field(default_factory=list)
+
+    def takes(self) -> list["Task"]:
+        """The task, and the same in other block sizes, each with a folder of its own."""
+        others = [replace(self, block=block, folder=self.folder / f"block-{block}") for block in self.also_blocks]
+        for other in others:
+            other.folder.mkdir()
+        return [self, *others]
 
     def events(self) -> list[tuple[int, int, int, int]]:
         """(sample, status, key, velocity) in the order of time, releases first."""
@@ -64,6 +72,7 @@ def task() -> Task:
         sample_rate=given["sample_rate"],
         block=given["block"],
         seconds=given["seconds"],
+        also_blocks=given.get("also_blocks", []),
     )
 
 

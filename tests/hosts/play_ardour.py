@@ -52,7 +52,7 @@ end
 """
 
 SESSION = """
-local folder, plugin_name, rate, samples = %s, %s, %d, %d
+local folder, plugin_name, rate, samples, preset_id = %s, %s, %d, %d, %s
 -- What is printed must not die with the process.
 io.stdout:setvbuf ("no")
 
@@ -90,13 +90,58 @@ print ("LATENCY", track:signal_latency ())
 -- Saved first: the export is the last thing that this process is sure to do.
 Session:save_state ("")
 local export = Session:simple_export ()
--- "WAV @ session-rate": as it is, where the default makes the loudest sample full scale.
-assert (export:set_preset ("75969a1c-3133-4694-864b-a1fa50e43348"), "Ardour has no preset for plain WAV")
+assert (export:set_preset (preset_id), "Ardour does not find the export's preset")
 export:set_name ("take")
 export:set_folder (folder)
 export:set_range (0, samples)
 assert (export:run_export (), "the export failed")
 quit ()
+"""
+
+# What comes with Ardour is dithered, and the default makes the loudest sample full scale: here every sample is written as it is.
+EXPORT_PRESET = "8c5b1a52-6d0e-4a63-9f4c-1d3a3f0b7e21"
+EXPORT_FORMAT = "5f0f6b0e-2b0c-4c55-8a70-64b7f6a3c9d4"
+PRESET = f"""<?xml version="1.0" encoding="UTF-8"?>
+<ExportPreset id="{EXPORT_PRESET}" name="Ripieno">
+  <ExportFormat id="{EXPORT_FORMAT}"/>
+  <ExportFilename>
+    <Folder relative="1" path="export"/>
+    <Field name="label" enabled="0"/>
+    <Field name="session" enabled="0"/>
+    <Field name="snapshot" enabled="0"/>
+    <Field name="timespan" enabled="1"/>
+    <Field name="revision" enabled="0"/>
+    <Field name="time" enabled="0" value="T_None"/>
+    <Field name="date" enabled="0" value="D_None"/>
+  </ExportFilename>
+</ExportPreset>
+"""
+FORMAT = f"""<?xml version="1.0" encoding="UTF-8"?>
+<ExportFormatSpecification name="Ripieno" id="{EXPORT_FORMAT}" analyse="0">
+  <Encoding id="F_WAV" type="T_Sndfile" extension="wav" name="WAV" has-sample-format="true" channel-limit="256"/>
+  <SampleRate rate="SR_Session"/>
+  <SRCQuality quality="SRC_SincBest"/>
+  <EncodingOptions>
+    <Option name="sample-format" value="SF_Float"/>
+    <Option name="dithering" value="D_None"/>
+    <Option name="tag-metadata" value="0"/>
+    <Option name="tag-support" value="0"/>
+    <Option name="broadcast-info" value="0"/>
+  </EncodingOptions>
+  <Processing>
+    <Normalize enabled="0" loudness="no" dbfs="0" lufs="-23" dbtp="-1"/>
+    <Silence>
+      <Start>
+        <Trim enabled="0"/>
+        <Add enabled="0"><Duration format="Timecode" hours="0" minutes="0" seconds="0" frames="0"/></Add>
+      </Start>
+      <End>
+        <Trim enabled="0"/>
+        <Add enabled="0"><Duration format="Timecode" hours="0" minutes="0" seconds="0" frames="0"/></Add>
+      </End>
+    </Silence>
+  </Processing>
+</ExportFormatSpecification>
 """
 
 ATTEMPTS = 3
@@ -138,6 +183,11 @@ def main() -> None:
     environment = os.environ | {"HOME": str(home)}
     environment.pop("XDG_CONFIG_HOME", None)
     environment.pop("XDG_CACHE_HOME", None)
+    # But for the single notes that the plug-in has rendered before.
+    notes = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ripieno"
+    notes.mkdir(parents=True, exist_ok=True)
+    (home / ".cache").mkdir(parents=True)
+    (home / ".cache" / notes.name).symlink_to(notes, target_is_directory=True)
     bundle = home / ".vst3" / task.bundle.name
     shutil.copytree(task.bundle, bundle)
     presets = home / ".vst3" / "presets" / "Ripieno" / task.plugin
@@ -150,6 +200,10 @@ def main() -> None:
     events = ", ".join(f"{{{sample}, {kind}, {key}, {velocity}}}" for sample, kind, key, velocity in task.events())
     (scripts / "ripieno_score.lua").write_text(SCORE % events)
     (scripts / "ripieno_notes.lua").write_text(NOTES)
+    exports = home / ".config" / library.name / "export"
+    exports.mkdir()
+    (exports / "ripieno.preset").write_text(PRESET)
+    (exports / "ripieno.format").write_text(FORMAT)
 
     (binary,) = bundle.glob("Contents/x86_64-linux/*.so")
     scanner = environment | {"LD_LIBRARY_PATH": str(library)}
@@ -173,7 +227,7 @@ def main() -> None:
     # synthesizer that it brings along and no other plug-in, too. So the file counts: its length says that it is whole.
     for _ in range(ATTEMPTS):
         shutil.rmtree(session, ignore_errors=True)
-        played = run("session", SESSION % (*names, task.sample_rate, samples))
+        played = run("session", SESSION % (*names, task.sample_rate, samples, json.dumps(EXPORT_PRESET)))
         exported = soundfile.info(take).frames if take.is_file() else 0
         if exported == samples:
             break
@@ -186,10 +240,9 @@ def main() -> None:
     host.same("sample rate of the export", task.sample_rate, sample_rate)
     (latency,) = re.findall(r"^LATENCY\s+(\d+)", played.stdout, re.MULTILINE)
     left, marks = audio.T
-    # Ardour's dither is not 0 either.
     sent = [
         {"sample": int(sample), "channel": 0, "key": round(float(marks[sample]) * 128), "velocity": 1, "on": True}
-        for sample in np.flatnonzero(marks > 1 / 256)
+        for sample in np.flatnonzero(marks)
     ]
     task.write([np.stack([left, left])], int(latency), sent)
 

@@ -4,8 +4,7 @@ import dawdreamer
 import host
 
 
-def main() -> None:
-    task = host.task()
+def play(task: host.Task) -> None:
     engine = dawdreamer.RenderEngine(task.sample_rate, task.block)
 
     def load(name: str) -> dawdreamer.PluginProcessor:
@@ -37,6 +36,11 @@ def main() -> None:
     engine.render(task.seconds)
     audio = engine.get_audio()
     task.write([audio[bus : bus + 2] for bus in range(0, len(audio), 2)], plugin.get_latency_samples())
+
+
+def main() -> None:
+    for take in host.task().takes():
+        play(take)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,7 @@ import juce
 import numpy as np
 
 
-def main() -> None:
-    task = host.task()
-    # Closed right after the host changed parameters: nothing may be left that brings the process down.
-    for _ in range(8):
-        juce.load_and_set(task).close()
+def play(task: host.Task) -> None:
     # What is set in one instance is played by another, to which it comes as saved state.
     first = juce.load_and_set(task)
     plugin = juce.load(task)
@@ -42,6 +38,15 @@ def main() -> None:
         audio[:, start : start + length] = block[:, :length]
     buses = [audio[bus : bus + 2] for bus in range(0, len(audio), 2)]
     task.write(buses, plugin.latency_samples, sent)
+
+
+def main() -> None:
+    task = host.task()
+    # Closed right after the host changed parameters: nothing may be left that brings the process down.
+    for _ in range(4):
+        juce.load_and_set(task).close()
+    for take in task.takes():
+        play(take)
 
 
 if __name__ == "__main__":

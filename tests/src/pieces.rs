@@ -63,6 +63,17 @@ pub fn strokes(sample_rate: u32) -> Task {
     }
 }
 
+/// One note of the same piano, played in Live mode, with few enough steps that a table of single notes is soon there.
+pub fn key(sample_rate: u32) -> Task {
+    let notes = vec![Note { onset: 1.0, end: 1.4, key: 64, velocity: 100 }];
+    let parameters = [("Performance", "Concert grand"), ("Ensemble", "Solo"), ("Mode", "Live"), ("Quality", "1")];
+    Task {
+        parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        seconds: 2.0,
+        ..task("Ripieno", notes, sample_rate)
+    }
+}
+
 /// The notes of each part, as the plug-in's MIDI output says: channel 0 is the first part.
 ///
 /// An error says which note was given to no part, or to two.

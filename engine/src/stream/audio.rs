@@ -11,8 +11,9 @@ use super::instant::{Parts, Voices};
 use super::live::{Layers, grid_samples};
 use super::message::{BankMessage, Decision, Played, PlayedKind};
 use super::pace::Pace;
-use super::player::StreamPlayer;
+use super::player::{Rendered, StreamPlayer};
 use super::tail::Tail;
+use super::understudy::Understudy;
 use ringbuf::traits::{Consumer, Producer};
 use ringbuf::{HeapCons, HeapProd};
 use std::sync::Arc;
@@ -114,6 +115,8 @@ pub struct AudioSide {
     player: StreamPlayer,
     voices: Voices,
     layers: Layers,
+    /// Plays the voices where the stream of Sync has a gap.
+    understudy: Understudy,
     /// What of the last mode still sounds.
     tail: Tail,
     held: Held,
@@ -185,6 +188,7 @@ impl AudioSide {
             player,
             voices: Voices::new(),
             layers,
+            understudy: Understudy::new(),
             tail: Tail::new(),
             held: Held::default(),
             parts: std::array::from_fn(|_| [Vec::new(), Vec::new()]),
@@ -217,6 +221,7 @@ impl AudioSide {
             channel.resize(max_block, 0.0);
         }
         self.tail.configure(self.rate);
+        self.player.configure(max_block.max(self.tail.frames()));
         self.reset();
         self.shared.settings_generation.fetch_add(1, Ordering::Release);
         self.shared.activations.fetch_add(1, Ordering::Release);
@@ -245,6 +250,7 @@ impl AudioSide {
         self.shared.clock.set(self.time);
         self.player.begin(self.rate);
         self.voices.begin(self.rate);
+        self.understudy.begin(self.rate);
         self.layers.begin(self.rate);
         self.intake.begin();
         (self.jumps, self.song.said) = (0, None);
@@ -365,6 +371,7 @@ impl AudioSide {
         let (now, telemetry) = (self.time.samples, &self.shared.telemetry);
         let frames = self.tail.frames();
         let (voices, layers, player) = (&mut self.voices, &mut self.layers, &mut self.player);
+        let understudy = &self.understudy;
         match self.mode {
             Mode::Live => self.tail.begin(|parts| {
                 let mut at = 0;
@@ -378,6 +385,7 @@ impl AudioSide {
             Mode::Sync => self.tail.begin(|parts| {
                 if let Some(start) = now.checked_sub(self.latency) {
                     player.render(start, 0, frames, true, parts);
+                    understudy.go_on(&player.rest()[..frames], voices, parts);
                 }
             }),
         }
@@ -613,13 +621,18 @@ impl AudioSide {
         let quiet = (self.latency.saturating_sub(block_start)).min(frames as u64) as usize;
         let start = (block_start + quiet as u64).saturating_sub(self.latency);
         self.player.receive(self.time.epoch, start);
+        let mut rendered = Rendered::default();
         if quiet < frames {
-            let gaps = self.player.render(start, quiet, frames - quiet, offline, &mut self.parts);
+            rendered = self.player.render(start, quiet, frames - quiet, offline, &mut self.parts);
             // While models load, and without them, silence is not an underrun: the status says why.
-            if gaps > 0 && self.shared.load_state() == LoadState::Ready {
-                self.shared.telemetry.underruns.fetch_add(gaps, Ordering::Relaxed);
+            if rendered.gaps > 0 && self.shared.load_state() == LoadState::Ready {
+                self.shared.telemetry.underruns.fetch_add(rendered.gaps, Ordering::Relaxed);
             }
         }
+        // Offline nothing is late; what cannot be rendered must be the same silence every time, and how far the table is
+        // depends on time.
+        let rest = Some(&self.player.rest()[..frames]).filter(|_| rendered.lacks && !offline);
+        self.understudy.play(block_start, &self.midi, rest, &mut self.voices, &mut self.parts);
     }
 
     /// Live: keys sound at their own offset; decisions of the conductor move voices as they come, and passages cover them.

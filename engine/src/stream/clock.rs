@@ -6,7 +6,7 @@ pub enum Mode {
     /// A keyboardist plays: no latency, the instant voice sounds in the same block.
     #[default]
     Live,
-    /// A track plays back: diffusion segments only, later by one fixed latency that the host compensates.
+    /// A track plays back: diffusion segments, later by one fixed latency that the host compensates.
     Sync,
 }
 
@@ -70,6 +70,12 @@ pub(super) fn segments_known(now: u64, rate: u32) -> u64 {
     (frames as u64).checked_sub(first).map_or(0, |more| more / HOP_FRAMES + 1)
 }
 
+/// Seconds from `now` host samples on until the next segment of the stream has all its notes known.
+pub(super) fn until_segment_known(now: u64, rate: u32) -> f64 {
+    let next = HOP_FRAMES + OVERLAP_FRAMES + GATHER_FRAMES + segments_known(now, rate) * HOP_FRAMES;
+    (next * FRAME) as f64 / MODEL_RATE as f64 - now as f64 / f64::from(rate)
+}
+
 /// A host's sample rate as a whole number of Hz within what the engine can resample to (1 kHz to 1 MHz).
 pub(super) fn host_rate(sample_rate: f64) -> u32 {
     if sample_rate.is_finite() && sample_rate >= 1.0 {
@@ -100,6 +106,16 @@ mod tests {
         assert_eq!(segments_known((97 + 64) * 480, 48_000), 2);
         assert_eq!(segments_known(97 * 441, 44_100), 1);
         assert_eq!(segments_known(97 * 441 - 1, 44_100), 0);
+    }
+
+    #[test]
+    fn the_next_segment_is_known_when_what_is_left_is_over() {
+        for (now, rate) in [(0, 48_000), (1, 8_000), (97 * 480, 48_000), (97 * 480 - 1, 48_000), (1_234_567, 44_100)] {
+            let left = until_segment_known(now, rate);
+            assert!(left > 0.0 && left <= 0.97, "{now}: {left}");
+            let then = now + (left * f64::from(rate)).round() as u64;
+            assert_eq!(segments_known(then, rate), segments_known(now, rate) + 1, "{now} at {rate} Hz");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 use super::cells::StreamTime;
 use super::composed::Composed;
 use super::engine::{LoadState, Shared, Worker};
+use super::faults::Faults;
 use super::telemetry::{PlannedRoll, StatusKind};
 use crate::arranger::Ensemble;
 use crate::composer::live::{Due, LiveMode, LivePart, LiveSettings, Planner, Pulse};
@@ -145,6 +146,8 @@ pub(super) struct ComposerWorker {
     /// The models it was made of, and that it could not be.
     models: Option<Arc<Models>>,
     failed: bool,
+    /// What a test wants to go wrong.
+    faults: Faults,
     settings_seen: Option<u64>,
     settings: LiveSettings,
     parts: Vec<LivePart>,
@@ -171,6 +174,7 @@ impl ComposerWorker {
             planner: None,
             models: None,
             failed: false,
+            faults: Faults::default(),
             settings_seen: None,
             settings: LiveSettings::default(),
             parts: Vec::new(),
@@ -202,7 +206,9 @@ impl ComposerWorker {
         if self.settings.mode == LiveMode::Off && self.planner.is_none() {
             return;
         }
-        let models = self.shared.loaded.lock().as_ref().and_then(|loaded| loaded.models.clone());
+        let from = self.shared.loaded.lock().clone();
+        self.faults = from.as_ref().map(|loaded| loaded.faults).unwrap_or_default();
+        let models = from.and_then(|loaded| loaded.models.clone());
         let other = match (&models, &self.models) {
             (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
             (a, b) => a.is_some() != b.is_some(),
@@ -300,6 +306,7 @@ impl ComposerWorker {
                 }
             }
             Told::On { sample, part, key, velocity } => {
+                Faults::panic_at(self.faults.composer_panics_at, key);
                 if !self.clock.playing {
                     let guess = self.pulse.onset(sample as f64 / self.clock.rate);
                     if let Some(tempo) = guess.filter(|_| self.settings.tempo.is_none()) {
@@ -469,10 +476,13 @@ impl Worker for ComposerWorker {
     }
 
     fn recover(&mut self) {
+        // In any state after a panic; nobody else knows what it let sound. What was told and not heard is heard yet: the
+        // audio thread says no second time that a stream has begun or where the song is.
         self.planner = None;
         self.settings_seen = None;
         self.outbox.clear();
-        self.waiting.clear();
+        let beat = self.clock.planner_beat(self.clock.sample);
+        self.send((0..128).map(|key| Due { beat, part: 0, key, velocity: 0 }));
     }
 }
 

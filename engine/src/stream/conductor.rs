@@ -9,6 +9,7 @@ use super::cells::{StreamClock, StreamTime};
 use super::clock::{self, FRAME, HOP_FRAMES, MODEL_RATE, Mode, OVERLAP_FRAMES};
 use super::composer_worker::Told;
 use super::engine::{LoadState, Shared, Worker};
+use super::faults::Faults;
 use super::live::{LiveChange, grid_samples};
 use super::loading::{Cast, Loaded, cast};
 use super::message::{Decision, Job, Played, PlayedKind, SegmentJob};
@@ -262,6 +263,7 @@ impl Conductor {
         let seconds = self.stream.seconds(played.sample);
         match played.what {
             PlayedKind::NoteOn { key, velocity, beat } => {
+                Faults::panic_at(self.loaded.as_ref().and_then(|loaded| loaded.faults.arranger_panics_at), key);
                 if self.chord.iter().any(|note| note.key == key) {
                     self.flush(played.sample);
                 }
@@ -525,10 +527,13 @@ impl Worker for Conductor {
     }
 
     fn recover(&mut self) {
+        // It may be what the arranger cannot stand; what came after it is still to be heard.
+        self.waiting.pop_front();
         self.chord.clear();
-        self.waiting.clear();
-        self.window.clear();
+        // In any state after a panic. The host is told the end of what it was told the beginning of.
         self.arranger = None;
+        self.release_all(self.stream.time.samples);
+        self.window.clear();
         self.settings_seen = None;
     }
 }

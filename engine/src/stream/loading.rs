@@ -3,7 +3,7 @@
 use super::MAX_PARTS;
 use super::control::Settings;
 use super::engine::EngineConfig;
-use super::faults::Faults;
+use super::faults::{Faults, Slowness};
 use super::instant::NoteCache;
 use super::message::SegmentJob;
 use super::pool::Pool;
@@ -18,14 +18,20 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Weak};
-use std::time::Instant;
 
 /// Makes audio from notes, on the synth worker. Real synthesis is [`Synthesizer`](crate::synth::Synthesizer); tests of the clock count samples.
 pub(super) trait Renderer: Send {
     /// Forgets what came before: the next segment is the first of its stream.
     fn begin(&mut self);
-    /// Renders the new frames of a segment: [`SEGMENT_SAMPLES`] at 48 kHz for every part in `out`.
-    fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<SegmentCost, String>;
+    /// Renders the new frames of a segment: [`SEGMENT_SAMPLES`] at 48 kHz for every part in `out`; `more` says whether there
+    /// is time for another step.
+    fn segment(
+        &mut self,
+        job: &SegmentJob,
+        steps: usize,
+        out: &mut Vec<PartAudio>,
+        more: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<SegmentCost, String>;
     /// Renders a passage; `more` says whether there is time for another step.
     fn passage(
         &mut self,
@@ -138,7 +144,13 @@ impl Renderer for ModelRenderer {
         self.state = SynthState::default();
     }
 
-    fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<SegmentCost, String> {
+    fn segment(
+        &mut self,
+        job: &SegmentJob,
+        steps: usize,
+        out: &mut Vec<PartAudio>,
+        more: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<SegmentCost, String> {
         let parts: Vec<PartInput<'_>> =
             job.parts.iter().map(|(instrument, notes)| PartInput { instrument: *instrument, notes }).collect();
         let request = SegmentRequest {
@@ -149,9 +161,11 @@ impl Renderer for ModelRenderer {
             seed: job.seed,
             parts: &parts,
         };
-        let (pool, state, begun) = (&self.pool, &mut self.state, Instant::now());
-        let result = pool.with(|synthesizer| synthesizer.render_segment(&request, state, out));
-        self.faults.slow_down(begun);
+        let (pool, state) = (&self.pool, &mut self.state);
+        let mut slow = Slowness::new(self.faults);
+        let more = |step| slow.down() && more(step);
+        let result = pool.with(|synthesizer| synthesizer.render_segment_while(&request, state, out, more));
+        slow.down();
         result.map_err(|e| sentence(&e))
     }
 
@@ -161,9 +175,10 @@ impl Renderer for ModelRenderer {
         out: &mut Vec<PassageAudio>,
         more: &mut dyn FnMut(usize) -> bool,
     ) -> Result<SegmentCost, String> {
-        let begun = Instant::now();
+        let mut slow = Slowness::new(self.faults);
+        let more = |step| slow.down() && more(step);
         let result = self.pool.with(|synthesizer| synthesizer.render_passage(request, out, more));
-        self.faults.slow_down(begun);
+        slow.down();
         result.map_err(|e| sentence(&e))
     }
 

@@ -92,6 +92,8 @@ pub(super) struct Packet {
     pub samples: Vec<f32>,
     /// Where a part's left channel begins in `samples`; `None` is silence.
     pub offsets: [Option<usize>; MAX_PARTS],
+    /// It had sound and could not be rendered: a gap, though nothing more will come for it.
+    pub missing: bool,
 }
 
 impl Packet {

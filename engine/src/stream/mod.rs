@@ -7,12 +7,13 @@
 //! What it promises:
 //! * [`AudioSide::process`] never allocates, locks, logs, panics, or (unless the host bounces) waits.
 //! * In [`Mode::Sync`] a note at host sample `t` sounds at `t + latency_samples(..)`, always: audio that is
-//!   late is dropped and counted, never delayed. In [`Mode::Live`] it sounds in the same block, at its offset.
+//!   late is dropped and counted, never delayed, and what is held sounds on without it. In [`Mode::Live`] it sounds in the same block, at its offset.
 //! * Offline, the same notes give the same bytes, whatever the block size, and the composer the same notes.
 //! * Without ONNX Runtime or without models the engine runs, silent, and [`Telemetry::status`] says what to do.
 //!
 //! Live plays the *instant voice* at once (single notes that the same models rendered when the performance was loaded) and
-//! fades each note into a short passage that knows its context, as soon as that is rendered. Sync plays segments alone.
+//! fades each note into a short passage that knows its context, as soon as that is rendered. Sync plays segments, and the
+//! instant voice only where one is late or could not be rendered.
 
 mod audio;
 mod cells;
@@ -38,6 +39,7 @@ mod tail;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod understudy;
 mod window;
 
 /// What `cells` is made of; its test under loom has loom's here.

@@ -1,8 +1,9 @@
 //! Plays finished segments at their place in time, on the audio thread.
 //!
 //! Promises that a sample sounds at its own stream time or not at all: what comes late is dropped. Where audio runs
-//! out it is faded within 5 ms before the gap, and faded in again where it resumes; a gap counts once. A stream begins
-//! within a millisecond and not in the middle of a wave.
+//! out it is faded within 5 ms before the gap, and faded in again where it resumes; [`rest`](StreamPlayer::rest) says what
+//! that leaves to the instant voice. A gap counts once, and so does each segment that could not be rendered. A stream
+//! begins within a millisecond and not in the middle of a wave.
 
 use super::MAX_PARTS;
 use super::message::Packet;
@@ -23,9 +24,31 @@ pub(super) struct StreamPlayer {
     gain: f32,
     /// Change of `gain` per sample: 5 ms from 0 to 1.
     step: f32,
-    in_gap: bool,
+    /// The gap under way.
+    gap: Option<Gap>,
+    /// What is left of every sample of the last block, 1 less the fades' gain; as long as the longest block or the tail,
+    /// allocated by [`configure`](Self::configure).
+    rest: Vec<f32>,
     /// Samples of the stream's rise: 1 ms. What precedes a note's attack in the models' audio may lie at the very beginning.
     rise: u64,
+}
+
+/// Why there is nothing to play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    /// Nothing has come.
+    Late,
+    /// The segment that begins here could not be rendered.
+    Missing(u64),
+}
+
+/// What a block was like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Rendered {
+    /// Gaps that began.
+    pub gaps: u64,
+    /// Something of [`rest`](StreamPlayer::rest) is not 0.
+    pub lacks: bool,
 }
 
 impl StreamPlayer {
@@ -36,9 +59,21 @@ impl StreamPlayer {
             queue: VecDeque::with_capacity(PACKETS),
             gain: 1.0,
             step: 1.0 / 240.0,
-            in_gap: false,
+            gap: None,
+            rest: Vec::new(),
             rise: 48,
         }
+    }
+
+    /// Makes room for blocks of so many samples. May allocate.
+    pub fn configure(&mut self, frames: usize) {
+        self.rest.clear();
+        self.rest.resize(frames, 0.0);
+    }
+
+    /// What the fades leave of each sample of the last block: 0 where the stream sounds, 1 inside a gap.
+    pub fn rest(&self) -> &[f32] {
+        &self.rest
     }
 
     /// Begins a new stream at a host rate in Hz; audio of the old one is given back.
@@ -48,7 +83,7 @@ impl StreamPlayer {
         }
         self.gain = 1.0;
         self.step = 200.0 / rate as f32;
-        self.in_gap = false;
+        self.gap = None;
         self.rise = u64::from(rate) / 1_000;
     }
 
@@ -76,16 +111,17 @@ impl StreamPlayer {
         }
     }
 
-    /// Whether audio is there without a gap from `from` up to `to`.
+    /// Whether all there will ever be is there without a hole from `from` up to `to`.
     pub fn has(&self, from: u64, to: u64) -> bool {
-        self.contiguous_end(from) >= to
+        contiguous_end(self.queue.iter(), from) >= to
     }
 
-    fn contiguous_end(&self, from: u64) -> u64 {
-        self.queue.iter().fold(from, |end, packet| if packet.start <= end { end.max(packet.end()) } else { end })
+    fn sounding_end(&self, from: u64) -> u64 {
+        contiguous_end(self.queue.iter().take_while(|packet| !packet.missing), from)
     }
 
-    /// Writes stream samples `start..start + frames` over the zeroed `parts` from `at` on. Returns how many gaps began.
+    /// Writes stream samples `start..start + frames` over the zeroed `parts` from `at` on; no more than it was
+    /// [configured](Self::configure) for.
     /// With `hold` (offline) nothing is faded: what follows will be there when it is due.
     pub fn render(
         &mut self,
@@ -94,10 +130,11 @@ impl StreamPlayer {
         frames: usize,
         hold: bool,
         parts: &mut [[Vec<f32>; 2]; MAX_PARTS],
-    ) -> u64 {
-        let mut gaps = 0;
+    ) -> Rendered {
+        let mut rendered = Rendered::default();
         let mut done = 0;
-        let known_end = self.contiguous_end(start);
+        let known_end = self.sounding_end(start);
+        self.rest[..at + frames].fill(0.0);
         while done < frames {
             let now = start + done as u64;
             while self.queue.front().is_some_and(|packet| packet.end() <= now) {
@@ -105,20 +142,27 @@ impl StreamPlayer {
                     self.give_back(packet);
                 }
             }
-            let end = if now < known_end { known_end } else { self.contiguous_end(now) };
-            let (gain, step, in_gap) = (&mut self.gain, self.step, &mut self.in_gap);
-            let Some(packet) = self.queue.front() else {
-                gaps += u64::from(!std::mem::replace(in_gap, true));
-                *gain = 0.0;
-                break;
+            let end = if now < known_end { known_end } else { self.sounding_end(now) };
+            let left = (frames - done) as u64;
+            // How long nothing comes, and why.
+            let lacking = match self.queue.front() {
+                None => Some((left, Gap::Late)),
+                Some(packet) if packet.start > now => Some((packet.start - now, Gap::Late)),
+                Some(packet) if packet.missing => Some((packet.end() - now, Gap::Missing(packet.start))),
+                Some(_) => None,
             };
-            if packet.start > now {
-                gaps += u64::from(!std::mem::replace(in_gap, true));
-                *gain = 0.0;
-                done += (packet.start - now).min((frames - done) as u64) as usize;
+            if let Some((samples, gap)) = lacking {
+                let run = samples.min(left) as usize;
+                rendered.gaps += u64::from(self.begin_gap(gap, now));
+                rendered.lacks = true;
+                self.gain = 0.0;
+                self.rest[at + done..at + done + run].fill(1.0);
+                done += run;
                 continue;
             }
-            *in_gap = false;
+            let (gain, step, rest) = (&mut self.gain, self.step, &mut self.rest);
+            let Some(packet) = self.queue.front() else { break };
+            self.gap = None;
             let from = (now - packet.start) as usize;
             let count = (packet.frames - from).min(frames - done);
             let fade = (1.0 / step) as u64;
@@ -140,12 +184,29 @@ impl StreamPlayer {
                 }
             }
             if !steady {
-                *gain = fade_run_gain(begin, step, count, end - now, hold);
+                let rest = &mut rest[at + done..at + done + count];
+                *gain = fade_run_gain(begin, step, rest, end - now, hold);
+                rendered.lacks |= rest.iter().any(|rest| *rest > 0.0);
             }
             done += count;
         }
-        gaps
+        rendered
     }
+
+    /// Whether a gap at stream sample `now` is another than the one under way.
+    fn begin_gap(&mut self, gap: Gap, now: u64) -> bool {
+        let before = self.gap.replace(gap);
+        match (before, gap) {
+            // That a segment could not be rendered came to be known when its time had begun.
+            (Some(Gap::Late), Gap::Missing(start)) => start == now,
+            (before, gap) => before != Some(gap),
+        }
+    }
+}
+
+/// Where packets in order of time that begin at `from` or before end, up to the first hole.
+fn contiguous_end<'a>(packets: impl Iterator<Item = &'a Box<Packet>>, from: u64) -> u64 {
+    packets.fold(from, |end, packet| if packet.start <= end { end.max(packet.end()) } else { end })
 }
 
 /// The gain of the next sample: down as fast as needed to reach 0 when `remaining` samples are played, else up.
@@ -163,9 +224,11 @@ fn fade_run(target: &mut [f32], mut gain: f32, step: f32, remaining: u64, hold: 
     }
 }
 
-fn fade_run_gain(mut gain: f32, step: f32, count: usize, remaining: u64, hold: bool) -> f32 {
-    for i in 0..count as u64 {
-        gain = next_gain(gain, step, remaining - i, hold);
+/// Leaves what each sample's gain leaves in `rest`; returns the last gain.
+fn fade_run_gain(mut gain: f32, step: f32, rest: &mut [f32], remaining: u64, hold: bool) -> f32 {
+    for (i, rest) in rest.iter_mut().enumerate() {
+        gain = next_gain(gain, step, remaining - i as u64, hold);
+        *rest = 1.0 - gain;
     }
     gain
 }
@@ -179,14 +242,21 @@ mod tests {
     fn player() -> (StreamPlayer, HeapProd<Box<Packet>>, HeapCons<Box<Packet>>) {
         let (to, incoming) = HeapRb::new(PACKETS).split();
         let (outgoing, back) = HeapRb::new(2 * PACKETS).split();
-        (StreamPlayer::new(incoming, outgoing), to, back)
+        let mut player = StreamPlayer::new(incoming, outgoing);
+        player.configure(5_000);
+        (player, to, back)
     }
 
     /// A packet whose first part is 1 everywhere.
     fn ones(epoch: u32, start: u64, frames: usize) -> Box<Packet> {
         let mut offsets = [None; MAX_PARTS];
         offsets[0] = Some(0);
-        Box::new(Packet { epoch, start, frames, samples: vec![1.0; 2 * frames], offsets })
+        Box::new(Packet { epoch, start, frames, samples: vec![1.0; 2 * frames], offsets, missing: false })
+    }
+
+    /// One that could not be rendered.
+    fn missing(start: u64, frames: usize) -> Box<Packet> {
+        Box::new(Packet { epoch: 1, start, frames, missing: true, ..Packet::default() })
     }
 
     fn buffers(frames: usize) -> [[Vec<f32>; 2]; MAX_PARTS] {
@@ -202,8 +272,8 @@ mod tests {
         to.try_push(ones(1, 2_000, 1_000)).ok();
         player.receive(1, 500);
         let mut parts = buffers(3_000);
-        let gaps = player.render(500, 0, 2_500, true, &mut parts);
-        assert_eq!(gaps, 1);
+        let rendered = player.render(500, 0, 2_500, true, &mut parts);
+        assert_eq!(rendered, Rendered { gaps: 1, lacks: true });
         let heard = &parts[0][0];
         assert!(heard[..500].iter().all(|&x| x == 1.0));
         assert!(heard[500..1_500].iter().all(|&x| x == 0.0));
@@ -217,15 +287,19 @@ mod tests {
             player.begin(48_000);
             to.try_push(ones(1, 0, 1_000)).ok();
             to.try_push(ones(1, 1_500, 1_000)).ok();
-            let mut heard = Vec::new();
+            let (mut heard, mut rest) = (Vec::new(), Vec::new());
             let mut gaps = 0;
             while heard.len() < 2_500 {
                 let frames = block.min(2_500 - heard.len());
                 let mut parts = buffers(frames);
                 player.receive(1, heard.len() as u64);
-                gaps += player.render(heard.len() as u64, 0, frames, false, &mut parts);
+                gaps += player.render(heard.len() as u64, 0, frames, false, &mut parts).gaps;
                 heard.extend_from_slice(&parts[0][0]);
+                rest.extend_from_slice(&player.rest()[..frames]);
             }
+            // What is left is all that is missing, but for the stream's own rise.
+            let whole = heard.iter().zip(&rest).skip(48).all(|(heard, rest)| (heard + rest - 1.0).abs() < 1e-6);
+            assert!(whole, "block {block}: {rest:?}");
             // From the end of the stream's own rise on.
             let jump = heard[48..].windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
             assert!(jump <= 1.0 / 240.0 + 1e-5, "block {block}: a step of {jump}");
@@ -234,6 +308,43 @@ mod tests {
             assert_eq!(heard[1_200], 0.0);
             assert_eq!(heard[2_000], 1.0);
         }
+    }
+
+    #[test]
+    fn each_segment_that_could_not_be_rendered_counts_once_and_is_faded_around() {
+        for block in [1, 7, 64, 5_000] {
+            let (mut player, mut to, _back) = player();
+            player.begin(48_000);
+            let packets = [ones(1, 0, 1_000), missing(1_000, 500), missing(1_500, 500), ones(1, 2_000, 1_000)];
+            packets.into_iter().for_each(|packet| drop(to.try_push(packet)));
+            let (mut heard, mut gaps) = (Vec::new(), 0);
+            player.receive(1, 0);
+            assert!(player.has(0, 3_000), "a bounce would wait for ever");
+            // The last one is not there at all.
+            while heard.len() < 3_500 {
+                let frames = block.min(3_500 - heard.len());
+                let mut parts = buffers(frames);
+                gaps += player.render(heard.len() as u64, 0, frames, false, &mut parts).gaps;
+                heard.extend_from_slice(&parts[0][0]);
+            }
+            assert_eq!(gaps, 3, "block {block}");
+            let jump = heard[48..].windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+            assert!(jump <= 1.0 / 240.0 + 1e-5, "block {block}: a step of {jump}");
+            assert!(heard[1_000..2_000].iter().all(|&x| x == 0.0) && heard[2_500] == 1.0);
+        }
+    }
+
+    #[test]
+    fn a_segment_that_was_waited_for_in_vain_counts_once() {
+        let (mut player, mut to, _back) = player();
+        player.begin(48_000);
+        to.try_push(ones(1, 0, 1_000)).ok();
+        player.receive(1, 0);
+        let mut gaps = player.render(0, 0, 1_200, false, &mut buffers(1_200)).gaps;
+        to.try_push(missing(1_000, 1_000)).ok();
+        player.receive(1, 1_200);
+        gaps += player.render(1_200, 0, 800, false, &mut buffers(800)).gaps;
+        assert_eq!(gaps, 1);
     }
 
     #[test]

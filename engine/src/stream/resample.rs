@@ -55,6 +55,7 @@ impl HostResampler {
     /// Fills `packet` with a segment of [`SEGMENT_SAMPLES`] per part; parts that `audio` lacks are silent.
     pub fn fill(&mut self, audio: &[PartAudio], packet: &mut Packet) -> Result<(), String> {
         packet.offsets = [None; MAX_PARTS];
+        packet.missing = false;
         packet.samples.clear();
         packet.start = self.position;
         let sounds = |part: usize| audio.get(part).is_some_and(|audio| !is_silent(audio));

@@ -6,7 +6,7 @@ use super::*;
 use crate::inference::{Models, Runtime};
 use crate::score::Note;
 use crate::synth::{Catalogue, PartAudio, PassageAudio, PassageRequest, SegmentCost};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -25,11 +25,21 @@ struct Behaviour {
     panics: AtomicU32,
     /// How many of the next segments or passages fail.
     errors: AtomicU32,
+    /// Wall time of each step of a segment, in milliseconds.
+    step_takes_ms: AtomicU32,
     /// See [`Faults`].
     lose_every: AtomicU64,
+    arranger_panics: AtomicBool,
+    /// Segments are the sines of passages in place of impulses.
+    sines: AtomicBool,
+    /// Single notes are silence, of which there is no table.
+    mute_notes: AtomicBool,
     /// How much louder than the instant voice a passage is: bits of a float, less 1.
     passage_level: AtomicU32,
 }
+
+/// The key at which a worker panics that a test wants to.
+const PANICS: u8 = 21;
 
 struct Impulses(Arc<Behaviour>);
 
@@ -51,13 +61,35 @@ impl Impulses {
 impl Renderer for Impulses {
     fn begin(&mut self) {}
 
-    fn segment(&mut self, job: &SegmentJob, steps: usize, out: &mut Vec<PartAudio>) -> Result<SegmentCost, String> {
+    fn segment(
+        &mut self,
+        job: &SegmentJob,
+        steps: usize,
+        out: &mut Vec<PartAudio>,
+        more: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<SegmentCost, String> {
         std::thread::sleep(Duration::from_millis(self.0.takes_ms.load(Ordering::Relaxed).into()));
         self.go_wrong()?;
+        let (step, begun) =
+            (Duration::from_millis(self.0.step_takes_ms.load(Ordering::Relaxed).into()), Instant::now());
+        let mut taken = 0;
+        while taken < steps && (taken == 0 || more(taken)) {
+            std::thread::sleep(step);
+            taken += 1;
+        }
+        let denoiser = begun.elapsed().as_secs_f64();
         out.clear();
+        let sines = self.0.sines.load(Ordering::Relaxed);
         for (_, notes) in &job.parts {
             let mut wave = vec![0.0; SEGMENT_SAMPLES];
             for note in notes {
+                if sines {
+                    let first = job.index * SEGMENT_SAMPLES as i64;
+                    for (sample, at) in wave.iter_mut().zip(first..) {
+                        *sample += note_at(note, at as f64 / 48e3);
+                    }
+                    continue;
+                }
                 let at = (note.onset * 48_000.0).round() as i64 - job.index * SEGMENT_SAMPLES as i64;
                 if let Some(sample) = usize::try_from(at).ok().and_then(|at| wave.get_mut(at)) {
                     *sample += f32::from(note.velocity) / 127.0;
@@ -65,7 +97,8 @@ impl Renderer for Impulses {
             }
             out.push(PartAudio { left: wave.clone(), right: wave });
         }
-        let spent = SegmentCost { active_parts: out.len(), frames: 128, steps, ..SegmentCost::default() };
+        let spent =
+            SegmentCost { active_parts: out.len(), frames: 128, steps: taken, denoiser, ..SegmentCost::default() };
         Ok(spent)
     }
 
@@ -105,7 +138,8 @@ impl Renderer for Impulses {
         }
         let played = Note { onset: 0.0, end: note.held, pitch: note.pitch, velocity: note.velocity };
         let frames = (note.seconds * 48_000.0) as usize;
-        let wave: Vec<f32> = (0..frames).map(|i| note_at(&played, i as f64 / 48e3)).collect();
+        let level = if self.0.mute_notes.load(Ordering::Relaxed) { 0.0 } else { 1.0 };
+        let wave: Vec<f32> = (0..frames).map(|i| level * note_at(&played, i as f64 / 48e3)).collect();
         Ok(Some(PartAudio { left: wave.clone(), right: wave }))
     }
 }
@@ -129,7 +163,11 @@ fn engine(behaviour: Arc<Behaviour>) -> Engine {
             catalogue: catalogue(),
             models: None,
             cache: None,
-            faults: Faults { lose_every: behaviour.lose_every.load(Ordering::Relaxed), ..Faults::default() },
+            faults: Faults {
+                lose_every: behaviour.lose_every.load(Ordering::Relaxed),
+                arranger_panics_at: Some(PANICS).filter(|_| behaviour.arranger_panics.load(Ordering::Relaxed)),
+                ..Faults::default()
+            },
             provider: "impulses".into(),
             renderer: Box::new(move || Ok(Box::new(Impulses(Arc::clone(&behaviour))))),
         })
@@ -283,6 +321,8 @@ fn in_live_a_key_sounds_in_its_own_block_at_its_offset() {
 #[test]
 fn a_worker_too_slow_for_real_time_is_counted_and_its_audio_never_slips() {
     let behaviour = Arc::new(Behaviour::default());
+    // Nothing stands in for what is late.
+    behaviour.mute_notes.store(true, Ordering::Relaxed);
     let mut engine = sync_engine(Arc::clone(&behaviour), false);
     engine.audio.configure(48_000.0, 480);
     engine.audio.process(1);
@@ -322,6 +362,7 @@ fn a_worker_that_panics_is_restarted_and_an_offline_render_goes_on() {
     let count = heard.mix().iter().filter(|x| x.abs() > 0.5).count();
     // Two of 0.64 s are lost, the rest is heard.
     assert!((12..20).contains(&count), "{count} notes");
+    assert_eq!(engine.telemetry.underruns(), 2);
     assert_eq!(engine.telemetry.status().kind, StatusKind::Warning);
 }
 

@@ -351,6 +351,17 @@ impl Synthesizer {
         state: &mut SynthState,
         out: &mut Vec<PartAudio>,
     ) -> Result<SegmentCost, SynthError> {
+        self.render_segment_while(request, state, out, |_| true)
+    }
+
+    /// The same in time: `more` is asked before every step but the first whether there is time for it.
+    pub fn render_segment_while(
+        &mut self,
+        request: &SegmentRequest<'_>,
+        state: &mut SynthState,
+        out: &mut Vec<PartAudio>,
+        more: impl FnMut(usize) -> bool,
+    ) -> Result<SegmentCost, SynthError> {
         let started = Instant::now();
         let parts = request.parts.len();
         if parts > MAX_PARTS {
@@ -375,7 +386,7 @@ impl Synthesizer {
         self.work.voices.clone_from(&self.work.active);
         // A beginning has nothing to be drawn to: an onset in its first frames must keep its attack.
         self.gather_committed(follows.then_some(state));
-        self.run_networks(span, request.seed, request.guidance, request.steps, |_| true)?;
+        self.run_networks(span, request.seed, request.guidance, request.steps, more)?;
         let mut slots = self.work.active.iter().enumerate().peekable();
         let parts = out.iter_mut().zip(&mut state.parts).zip(&self.work.rolls);
         for (part, ((audio, state), roll)) in parts.enumerate() {

@@ -251,6 +251,31 @@ impl Voices {
         }
     }
 
+    /// A note that is known to be its part's is heard from stream sample `from` on; it was held for so many samples, and
+    /// released so many ago if it was. It fades in from `edge` on. Silent if the part has no single notes.
+    pub fn begin_at(
+        &mut self,
+        (part, key, velocity): (u8, u8, u8),
+        from: u64,
+        (held, released): (u64, Option<u64>),
+        edge: f32,
+    ) {
+        self.sweep();
+        let part = usize::from(part).min(self.cast.parts.saturating_sub(1));
+        if self.start(part, key, velocity, from, held as f64, edge)
+            && let Some(voice) = self.voices.last_mut()
+            && let Some(released) = released
+        {
+            release(voice);
+            skip(voice, released as f64);
+        }
+    }
+
+    /// Everything ends at once.
+    pub fn stop(&mut self) {
+        self.voices.clear();
+    }
+
     /// The part that most likely takes a key: nearest last pitch, within its range, not busy.
     fn guess(&self, key: u8) -> usize {
         let mut held = [0u8; MAX_PARTS];
@@ -275,8 +300,8 @@ impl Voices {
         let step = 2f64.powf((f64::from(key) - f64::from(note.pitch)) / 12.0);
         // SoundFont 2.04, 8.4.1: velocity attenuates by 40 log10(127 / velocity) dB, a square law in amplitude.
         let level = (f32::from(velocity) / f32::from(note.velocity)).powi(2);
-        self.voices.push(Voice {
-            at: (at * step).min(note.loop_end as f64 - 1.0),
+        let mut voice = Voice {
+            at: 0.0,
             note,
             part: part as u8,
             key,
@@ -292,7 +317,9 @@ impl Voices {
             released: false,
             decided: false,
             in_context: false,
-        });
+        };
+        skip(&mut voice, at);
+        self.voices.push(voice);
         true
     }
 
@@ -342,6 +369,16 @@ impl Voices {
                 voice.in_context = true;
                 telemetry.count_in_context(now + frames as u64 - voice.played);
             }
+        }
+        self.sweep();
+    }
+
+    /// Adds `rest` of each sample to the block's samples from `at` on; `rest` is as long as what is played.
+    pub fn fill(&mut self, at: usize, rest: &[f32], parts: &mut [[Vec<f32>; 2]; MAX_PARTS]) {
+        for voice in &mut self.voices {
+            let [left, right] = &mut parts[usize::from(voice.part).min(MAX_PARTS - 1)];
+            let to = at + rest.len();
+            play(voice, &mut left[at..to], &mut right[at..to], |i| rest[i]);
         }
         self.sweep();
     }
@@ -412,6 +449,18 @@ fn advance(voice: &mut Voice, note: &TableNote) {
     }
 }
 
+/// Many samples on at once, but for the edge.
+fn skip(voice: &mut Voice, samples: f64) {
+    let (end, pass) = (voice.note.loop_end as f64, (voice.note.loop_end - voice.note.loop_start) as f64);
+    voice.envelope *= voice.decay.powf(samples as f32);
+    voice.at += samples * voice.step;
+    if voice.at >= end {
+        let passes = ((voice.at - end) / pass).floor() + 1.0;
+        voice.at -= passes * pass;
+        voice.level *= voice.note.loop_gain.powf(passes as f32);
+    }
+}
+
 /// Catmull-Rom interpolation between `b` and `c`.
 #[inline]
 fn hermite(a: f32, b: f32, c: f32, d: f32, x: f32) -> f32 {
@@ -427,9 +476,13 @@ mod tests {
     use std::f32::consts::TAU;
 
     fn tone(pitch: u8) -> Arc<TableNote> {
+        tone_at(pitch, 96)
+    }
+
+    fn tone_at(pitch: u8, velocity: u8) -> Arc<TableNote> {
         let hz = 440.0 * 2f32.powf((f32::from(pitch) - 69.0) / 12.0);
         let wave: Vec<f32> = (0..120_000).map(|i| 0.25 * (TAU * hz * i as f32 / 48e3).sin()).collect();
-        Arc::new(TableNote::prepare(pitch, 96, &wave, &wave, 48_000, 2.5).unwrap())
+        Arc::new(TableNote::prepare(pitch, velocity, &wave, &wave, 48_000, 2.5).unwrap())
     }
 
     fn voices(parts: usize) -> Voices {
@@ -537,9 +590,52 @@ mod tests {
             block(&mut voices, 1);
         }
         let count = voices.count();
+        // In the middle of its wave, so that a cut would be heard.
+        let mut heard = vec![0.0f32];
+        while heard[0].abs() < 0.2 {
+            heard = block(&mut voices, 1)[0][0].clone();
+        }
         voices.note_on(61, 1, 1_000);
-        let heard = block(&mut voices, 2_400)[0][0].clone();
+        heard.extend(block(&mut voices, 2_400)[0][0].iter());
         assert!(count >= MAX_VOICES);
         assert!(largest_step(&heard) < 0.25 * TAU * 262.0 / 48e3 * 1.2 + 0.001, "{}", largest_step(&heard));
+    }
+
+    #[test]
+    fn a_key_is_played_from_the_nearest_pitch_and_there_from_the_nearest_dynamic() {
+        let mut notes = vec![Entries::default(); PITCHES];
+        for (pitch, velocity) in [(60, 96), (60, 48), (64, 96), (67, 48)] {
+            notes[usize::from(pitch)][usize::from(velocity == 96)] = Some(tone_at(pitch, velocity));
+        }
+        let chosen = |key, velocity| nearest(&notes, key, velocity).map(|note| (note.pitch, note.velocity));
+        // Of two that are as near, the lower pitch: what is played higher than it was rendered keeps its brightness.
+        let pitches = [(0, 60), (60, 60), (61, 60), (62, 60), (63, 64), (65, 64), (66, 67), (127, 67)];
+        assert_eq!(pitches.map(|(key, _)| chosen(key, 90).map(|note| note.0)), pitches.map(|(_, pitch)| Some(pitch)));
+        let dynamics = [(1, 48), (48, 48), (71, 48), (73, 96), (96, 96), (127, 96)];
+        let velocities = dynamics.map(|(velocity, _)| chosen(60, velocity));
+        assert_eq!(velocities, dynamics.map(|(_, rendered)| Some((60, rendered))));
+        // A dynamic that is missing is no reason to go further for a pitch.
+        assert_eq!([chosen(64, 1), chosen(67, 127)], [Some((64, 96)), Some((67, 48))]);
+        assert!(nearest(&vec![Entries::default(); PITCHES], 60, 96).is_none());
+    }
+
+    #[test]
+    fn a_note_that_is_begun_in_its_middle_is_where_it_would_be_had_it_been_played() {
+        for (key, held, released) in
+            [(60, 1_000, None), (62, 100_000, None), (58, 300_000, None), (60, 20_000, Some(2_000))]
+        {
+            let (mut played, mut begun) = (voices(1), voices(1));
+            played.note_on(key, 80, 0);
+            block(&mut played, held as usize);
+            if let Some(released) = released {
+                played.note_off(key);
+                block(&mut played, released as usize);
+            }
+            begun.begin_at((0, key, 80), 0, (held, released), 1.0);
+            let (played, begun) = (block(&mut played, 480), block(&mut begun, 480));
+            let apart = played[0][0].iter().zip(&begun[0][0]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(played[0][0].iter().any(|x| x.abs() > 0.03), "{key}: nothing sounds");
+            assert!(apart < 1e-3, "{key} after {held} and {released:?}: {apart} apart");
+        }
     }
 }

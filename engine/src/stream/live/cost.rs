@@ -58,6 +58,13 @@ impl Costs {
         (rows * frames) as f64 * (self.step + self.vocoder + self.rest)
     }
 
+    /// The same if the step before took `before` seconds: what has become slower is so to its end.
+    pub fn last_step_after(&self, rows: usize, frames: usize, before: f64) -> f64 {
+        let step = (rows * frames) as f64 * self.step;
+        let slower = if step > 0.0 { (before / step).max(1.0) } else { 1.0 };
+        (slower * self.last_step(rows, frames)).max(before)
+    }
+
     /// Whether this much work may be planned for within `seconds`.
     pub fn fits(&self, (rows, frames, steps): (usize, usize, usize), seconds: f64) -> bool {
         self.seconds(rows, frames, steps) <= PLANNED * seconds
@@ -122,6 +129,18 @@ pub(super) mod tests {
             costs.learn(&spent, seconds, 1.0);
         }
         assert!(costs.steps(8, 4, 128, 0.64) > 5);
+    }
+
+    #[test]
+    fn what_is_left_is_as_slow_as_the_step_before_and_never_quicker_than_learnt() {
+        let mut costs = Costs::default();
+        assert_eq!(costs.last_step_after(2, 128, 0.1), 0.1, "what was never measured takes as long as the step before");
+        let (spent, seconds) = run(2, 128, 4, (1e-4, 2e-4));
+        costs.learn(&spent, seconds, 1.0);
+        let (step, last) = (2.0 * 128.0 * 2e-4, costs.last_step(2, 128));
+        for (before, slower) in [(0.0, 1.0), (0.5 * step, 1.0), (3.0 * step, 3.0)] {
+            assert!((costs.last_step_after(2, 128, before) - slower * last).abs() < 1e-9, "{before}");
+        }
     }
 
     #[test]

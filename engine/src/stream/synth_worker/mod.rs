@@ -2,9 +2,11 @@
 //!
 //! Segments and live passages come first; single notes are rendered between them, one at a time, and given up when
 //! something is played. Only the first note of each part, and a quarter of the time while the table is not whole, come before
-//! passages. In real time a segment gets the denoising steps that fit before it is due (measured, not guessed),
-//! down to none; one whose time has passed is not rendered. Offline every segment gets all its steps. A segment that cannot
-//! be rendered is silent, and the status says why.
+//! passages. In Sync, where single notes are heard only in gaps, one is begun if it is over before the next segment comes,
+//! and in a bounce none is. In real time a segment gets the denoising steps that fit before it is due (measured, not
+//! guessed), down to none, and takes fewer still if the machine becomes slower meanwhile; one whose time has passed is not
+//! rendered. Offline every segment gets all its steps. A segment that cannot be rendered is a gap for the audio thread,
+//! which counts it, and the status says why.
 
 mod live;
 mod table;
@@ -12,7 +14,8 @@ mod table;
 use super::clock::{self, HOP_FRAMES, Mode};
 use super::conductor::is_newer;
 use super::engine::{LoadState, Shared, Worker};
-use super::live::{CONTEXT_FRAMES, Costs, Desk, LEAD_IN, LENGTHS, Passage};
+use super::instant::NOTE_SECONDS;
+use super::live::{CONTEXT_FRAMES, Costs, Desk, LEAD_IN, LENGTHS, OVERHEAD, Passage};
 use super::loading::{Cast, Loaded, Loader, Renderer, cast};
 use super::message::{BankMessage, Job, Packet, SegmentJob};
 use super::resample::HostResampler;
@@ -33,6 +36,11 @@ const POLL: Duration = Duration::from_millis(10);
 pub(super) const HOP_SECONDS: f64 = HOP_FRAMES as f64 / 100.0;
 /// Frames of the network call of a segment.
 const SEGMENT_FRAMES: usize = crate::synth::CONTEXT_FRAMES + crate::synth::HOP_FRAMES + crate::synth::OVERLAP_FRAMES;
+/// The share of the time until it is due in which a segment's networks must be done; the rest is for handing it over, and
+/// for hosts whose blocks are long.
+const LAST_MOMENT: f64 = 0.9;
+/// Frames of the network call of a single note.
+const NOTE_FRAMES: usize = (NOTE_SECONDS * 100.0) as usize + OVERHEAD;
 /// How much dearer the first segments are taken to be than what was measured before anything played.
 const CAUTION: f64 = 2.0;
 
@@ -62,7 +70,7 @@ pub(super) struct SynthWorker {
     resampler: Option<HostResampler>,
     /// Audio of the segment under way at 48 kHz, one hop per part.
     audio: Vec<PartAudio>,
-    /// The segment under way, for a silent packet should rendering it panic.
+    /// The segment under way, for a packet in its place should rendering it panic.
     under_way: Option<SegmentJob>,
     costs: Costs,
     desk: Desk,
@@ -147,8 +155,8 @@ impl SynthWorker {
             self.cast = Some(next);
         }
         let (Some(cast), Some(loaded)) = (&self.cast, &self.loaded) else { return };
-        if self.live {
-            // In Sync the table stays as far as it is: back in Live its voices are there at once.
+        // A bounce in Sync has no use for single notes.
+        if self.live || !self.shared.bouncing() {
             self.table.follow(cast, loaded, rate);
         }
         if self.live && self.table.complete() {
@@ -174,6 +182,16 @@ impl SynthWorker {
         }
     }
 
+    /// Whether a single note may be begun now.
+    fn has_time_for_a_note(&self) -> bool {
+        if self.table.complete() || self.live {
+            return !self.table.complete();
+        }
+        let (now, rate) = (self.shared.clock.get().samples, self.shared.rate.load(Ordering::Acquire));
+        let work = (1, NOTE_FRAMES, self.table.next_steps());
+        !self.shared.bouncing() && self.costs.fits(work, clock::until_segment_known(now, rate))
+    }
+
     /// Renders one note into nothing, to know what a segment costs before the first is due; it also lets ONNX Runtime
     /// make its memory plans, which it does for every length anew.
     fn warm_up(&mut self) {
@@ -194,7 +212,7 @@ impl SynthWorker {
             };
             renderer.begin();
             let begun = Instant::now();
-            match renderer.segment(&job, steps, &mut audio) {
+            match renderer.segment(&job, steps, &mut audio, &mut |_| true) {
                 Ok(spent) => self.costs.learn(&spent, begun.elapsed().as_secs_f64(), CAUTION),
                 Err(sentence) => {
                     self.shared.telemetry.set_status(StatusKind::Warning, sentence);
@@ -239,7 +257,7 @@ impl SynthWorker {
             self.next = None;
             return;
         }
-        let sounding = job.parts.iter().filter(|(_, notes)| !notes.is_empty()).count();
+        let sounding = sounding_parts(&job);
         // More than a hop must never be planned, however much time there is: the next segment is due a hop later.
         let time = slack.min(HOP_SECONDS);
         let steps = if offline { job.steps } else { self.costs.steps(job.steps, sounding, SEGMENT_FRAMES, time) };
@@ -260,7 +278,14 @@ impl SynthWorker {
                 }
             };
         }
-        let result = renderer.segment(job, steps, &mut self.audio);
+        let until = if offline { f64::INFINITY } else { LAST_MOMENT * slack };
+        let (costs, mut last) = (&self.costs, None);
+        let mut more = |_: usize| {
+            let now = begun.elapsed().as_secs_f64();
+            let before = last.replace(now).map_or(0.0, |last| now - last);
+            now + costs.last_step_after(sounding, SEGMENT_FRAMES, before) < until
+        };
+        let result = renderer.segment(job, steps, &mut self.audio, &mut more);
         let seconds = begun.elapsed().as_secs_f64();
         if let Err(sentence) = &result {
             self.audio.clear();
@@ -270,7 +295,10 @@ impl SynthWorker {
         let (asked, epoch) = (job.steps, job.epoch);
         let faults = self.loaded.as_ref().map(|loaded| loaded.faults).unwrap_or_default();
         let lost = !offline && faults.loses(job.index);
-        self.send(epoch, lost);
+        // Packed all the same: it keeps the resampler's place in time.
+        if let Some(packet) = self.pack(epoch, result.is_err() && sounding > 0).filter(|_| !lost) {
+            self.send(packet);
+        }
         self.under_way = None;
 
         let telemetry = &self.shared.telemetry;
@@ -280,23 +308,29 @@ impl SynthWorker {
         {
             self.costs.learn(&spent, seconds, 1.0);
             telemetry.count_segment(seconds);
-            telemetry.steps.store(steps as u32, Ordering::Relaxed);
-            telemetry.short_segments.fetch_add(u64::from(steps < asked), Ordering::Relaxed);
+            telemetry.steps.store(spent.steps as u32, Ordering::Relaxed);
+            telemetry.short_segments.fetch_add(u64::from(spent.steps < asked), Ordering::Relaxed);
         }
         let load = telemetry.load.load(Ordering::Relaxed);
         telemetry.load.store(load + 0.25 * ((seconds / HOP_SECONDS) as f32 - load), Ordering::Relaxed);
     }
 
-    /// Resamples `self.audio` and hands it to the audio thread, unless a test wants it to be `lost`.
-    fn send(&mut self, epoch: u32, lost: bool) {
-        let Some(resampler) = &mut self.resampler else { return };
+    /// Resamples `self.audio`; nothing of it is to be heard, if it is `missing`.
+    fn pack(&mut self, epoch: u32, missing: bool) -> Option<Box<Packet>> {
+        let resampler = self.resampler.as_mut()?;
         let mut packet = self.links.returned.try_pop().unwrap_or_default();
         packet.epoch = epoch;
         if let Err(error) = resampler.fill(&self.audio, &mut packet) {
             self.shared.telemetry.set_status(StatusKind::Failed, format!("Resampling failed: {error}."));
-            return;
+            return None;
         }
-        let mut waiting = Some(packet).filter(|_| !lost);
+        packet.missing = missing;
+        Some(packet)
+    }
+
+    fn send(&mut self, packet: Box<Packet>) {
+        let epoch = packet.epoch;
+        let mut waiting = Some(packet);
         while let Some(packet) = waiting.take() {
             if self.shared.stopping() || self.shared.clock.get().epoch != epoch {
                 return;
@@ -307,6 +341,11 @@ impl SynthWorker {
             }
         }
     }
+}
+
+/// Parts of a segment that have notes.
+fn sounding_parts(job: &SegmentJob) -> usize {
+    job.parts.iter().filter(|(_, notes)| !notes.is_empty()).count()
 }
 
 /// Seconds until a segment's first sample is due, when the clock shows `now`.
@@ -331,7 +370,7 @@ impl Worker for SynthWorker {
             if (self.live && self.table.comes_first() && self.render_note()) || self.play_live() {
                 continue;
             }
-            let idle = !self.live || self.table.complete();
+            let idle = !self.has_time_for_a_note();
             match self.links.jobs.recv_timeout(if idle { POLL } else { Duration::ZERO }) {
                 Ok(job) => self.answer(job),
                 Err(RecvTimeoutError::Timeout) if idle => {}
@@ -355,7 +394,9 @@ impl Worker for SynthWorker {
         if let Some(job) = self.under_way.take() {
             self.audio.clear();
             self.resampler = HostResampler::new(job.rate, job.index).ok();
-            self.send(job.epoch, false);
+            if let Some(packet) = self.pack(job.epoch, sounding_parts(&job) > 0) {
+                self.send(packet);
+            }
         }
         self.next = None;
         self.activations_tried = 0;

@@ -34,7 +34,7 @@ impl SynthWorker {
             instrument,
             pitch: plan.pitch,
             velocity: plan.velocity,
-            steps: if plan.draft { 0 } else { self.table.steps },
+            steps: self.table.next_steps(),
             rate: self.table.rate,
         };
         let known = NOTES.lock().get(&key).and_then(Weak::upgrade);
@@ -75,8 +75,8 @@ impl SynthWorker {
             return Made::Later;
         };
         let loaded = self.loaded.clone();
-        // What is played meanwhile goes first, but not for ever: a table that never fills is no help either.
-        let patient = self.table.begun < PATIENCE && !self.table.comes_first();
+        // What is played meanwhile goes first; in Live not for ever: a table that never fills is no help either.
+        let patient = !self.live || (self.table.begun < PATIENCE && !self.table.comes_first());
         self.table.begun += 1;
         let jobs = &self.links.jobs;
         let audio = match renderer.note(single, &mut || !patient || jobs.is_empty()) {
@@ -189,7 +189,7 @@ impl NoteKey {
 /// What the table of the instant voice still lacks.
 #[derive(Default)]
 pub(super) struct Table {
-    /// What it is made for; `None` in Sync, where nothing plays it.
+    /// What it is made for; `None` before the first cast, and in bounces in Sync.
     made_for: Option<MadeFor>,
     pub steps: usize,
     rate: u32,
@@ -261,6 +261,11 @@ impl Table {
     /// players before, and afterwards the table has a share of the time.
     pub fn comes_first(&self) -> bool {
         !self.queue.is_empty() && (!self.playable() || (self.owed > 0.0 && self.owed >= self.cost))
+    }
+
+    /// Steps of its next note.
+    pub fn next_steps(&self) -> usize {
+        if self.queue.front().is_some_and(|plan| plan.draft) { 0 } else { self.steps }
     }
 
     /// The first note of the queue is made, or cannot be.

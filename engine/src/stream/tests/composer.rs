@@ -10,6 +10,10 @@ const BEATS: f64 = BLOCK as f64 / RATE * 2.0;
 
 /// Offline engines wait for the composer: what it plays depends on the notes alone.
 fn composing(settings: LiveSettings) -> Engine {
+    composing_with(settings, Faults::default())
+}
+
+fn composing_with(settings: LiveSettings, faults: Faults) -> Engine {
     let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models"));
     let models = Models::load(Runtime::load(None).unwrap(), folder).unwrap();
     let loader: Loader = Box::new(move || {
@@ -18,7 +22,7 @@ fn composing(settings: LiveSettings) -> Engine {
             models: Some(Arc::clone(&models)),
             provider: "impulses".into(),
             cache: None,
-            faults: Faults::default(),
+            faults,
             renderer: Box::new(|| Ok(Box::new(Impulses(Arc::default())))),
         })
     });
@@ -45,8 +49,12 @@ struct Song {
 
 impl Song {
     fn new(settings: LiveSettings) -> Self {
+        Self::with(composing(settings))
+    }
+
+    fn with(engine: Engine) -> Self {
         Self {
-            engine: composing(settings),
+            engine,
             playing: true,
             beat: 0.0,
             down: Default::default(),
@@ -305,4 +313,27 @@ fn offline_the_same_is_composed_whatever_the_block_size() {
             assert_eq!(*first, sent, "{mode:?}, blocks of {block}: from {differs:?} on");
         }
     }
+}
+
+#[test]
+fn a_composer_that_panics_is_started_again_and_nothing_hangs() {
+    let faults = Faults { composer_panics_at: Some(PANICS), ..Faults::default() };
+    let mut song = Song::with(composing_with(settings(LiveMode::Continue), faults));
+    song.phrase();
+    while song.down.is_empty() || song.beat < 10.0 {
+        song.block(&[]);
+        assert!(song.beat < 60.0, "nothing is composed");
+    }
+    song.block(&[EventKind::NoteOn { key: PANICS, velocity: 90 }]);
+    // The latency is 3.2 beats; while a key is held nothing new is composed.
+    song.to(song.beat + 5.0);
+    assert!(song.down.iter().all(|&(_, key)| key == PANICS), "{:?} hang", song.down);
+    let status = song.engine.telemetry.status();
+    assert!(status.sentence.contains("composer stopped unexpectedly"), "{}", status.sentence);
+    song.block(&[EventKind::NoteOff { key: PANICS }]);
+    let begun = song.begun.len();
+    song.phrase();
+    song.to(song.beat + 16.0);
+    assert!(song.begun.len() > begun + 4, "it composes no more: {:?}", &song.begun[begun..]);
+    song.end();
 }

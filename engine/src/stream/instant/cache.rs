@@ -2,11 +2,11 @@
 //!
 //! A file per note, named by what it was made from (models, performance, instrument, pitch, dynamic, steps). Promises
 //! that a file is whole or not there: it is written beside its place and renamed, and what does not match its checksum
-//! is removed and rendered anew. When nothing can be written it says so once and goes on without. Runs on the synth
-//! worker.
+//! is removed and rendered anew. When something cannot be written it goes on without, and [says](NoteCache::fault) so from
+//! then on. Runs on the synth worker.
 
-use crate::inference::Models;
-use crate::synth::PartAudio;
+use crate::inference::{DenoiserEntry, Models};
+use crate::synth::{DenoiserInfo, PartAudio};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -17,8 +17,8 @@ use std::time::SystemTime;
 
 /// Counted up when notes are made in another way from the same models.
 const VERSION: u8 = 3;
-/// Networks that notes are made by.
-const NETWORKS: [&str; 3] = ["prior", "denoiser", "vocoder"];
+/// Networks that notes are made by, besides the denoiser.
+const NETWORKS: [&str; 2] = ["prior", "vocoder"];
 const MAGIC: &[u8; 8] = b"RPNOTE1\n";
 /// Magic, number of samples per channel, peak, and the first bytes of the samples' SHA-256.
 const HEADER: usize = 8 + 4 + 4 + 8;
@@ -39,8 +39,8 @@ pub struct CachedNote {
 #[derive(Debug)]
 pub struct NoteCache {
     folder: PathBuf,
-    /// Nothing can be written, which has been said.
-    closed: bool,
+    /// Nothing can be written: a sentence.
+    fault: Option<String>,
     pruned: bool,
 }
 
@@ -49,8 +49,13 @@ impl NoteCache {
     pub fn new(folder: &Path, models: &Models) -> Self {
         let mut hash = Sha256::new();
         hash.update([VERSION]);
-        for name in NETWORKS {
+        let denoiser = denoiser(models);
+        let networks = denoiser.iter().flat_map(|entry| [Some(&entry.model), entry.encoder.as_ref()]).flatten();
+        for name in NETWORKS.into_iter().chain(networks.map(String::as_str)) {
             hash.update(models.manifest().model(name).map_or("", |entry| entry.sha256.as_str()));
+        }
+        if let Some(DenoiserEntry { sampler, times, .. }) = &denoiser {
+            hash.update(format!("{sampler} {times:?}"));
         }
         let deviation = models.manifest().synth.iter().flat_map(|synth| &synth.residual_std);
         deviation.for_each(|deviation| hash.update(deviation.to_le_bytes()));
@@ -63,7 +68,12 @@ impl NoteCache {
     }
 
     fn at(folder: PathBuf) -> Self {
-        Self { folder, closed: false, pruned: false }
+        Self { folder, fault: None, pruned: false }
+    }
+
+    /// That notes cannot be kept, and why, once one could not.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
     fn path(&self, note: CachedNote) -> PathBuf {
@@ -83,19 +93,14 @@ impl NoteCache {
         audio
     }
 
-    /// Keeps a note. An error is a sentence, and comes once.
-    pub fn save(&mut self, note: CachedNote, audio: &PartAudio) -> Result<(), String> {
-        self.save_through(note, audio, |path| File::create(path))
+    /// Keeps a note, if it can; see [`fault`](Self::fault).
+    pub fn save(&mut self, note: CachedNote, audio: &PartAudio) {
+        self.save_through(note, audio, |path| File::create(path));
     }
 
-    fn save_through(
-        &mut self,
-        note: CachedNote,
-        audio: &PartAudio,
-        create: impl FnOnce(&Path) -> io::Result<File>,
-    ) -> Result<(), String> {
-        if self.closed {
-            return Ok(());
+    fn save_through(&mut self, note: CachedNote, audio: &PartAudio, create: impl FnOnce(&Path) -> io::Result<File>) {
+        if self.fault.is_some() {
+            return;
         }
         if !std::mem::replace(&mut self.pruned, true)
             && let Some(all) = self.folder.parent()
@@ -109,15 +114,21 @@ impl NoteCache {
             .and_then(|()| create(&beside))
             .and_then(|mut file| file.write_all(&encode(audio)))
             .and_then(|()| fs::rename(&beside, self.path(note)));
-        written.map_err(|error| {
+        if let Err(error) = written {
             let _ = fs::remove_file(&beside);
-            self.closed = true;
-            format!(
+            self.fault = Some(format!(
                 "Rendered notes cannot be kept in {} ({error}). Ripieno plays on, and renders them anew next time; free some space there.",
                 self.folder.display()
-            )
-        })
+            ));
+        }
     }
+}
+
+/// The denoiser that is opened: the first that can be used.
+fn denoiser(models: &Models) -> Option<DenoiserEntry> {
+    let opened = DenoiserInfo::all(models).into_iter().find(|info| info.fault.is_none())?;
+    let entries = models.manifest().synth.as_ref()?.denoisers();
+    entries.into_iter().find(|entry| entry.name == opened.name)
 }
 
 /// 16 bits a sample under the note's own peak: rounding lies 98 dB below it.
@@ -175,6 +186,7 @@ fn prune(all: &Path, most: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::Runtime;
 
     const NOTE: CachedNote = CachedNote { performance: 1, instrument: 2, pitch: 60, velocity: 96, steps: 4 };
 
@@ -188,7 +200,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = NoteCache::at(folder.path().join("models"));
         assert!(cache.load(NOTE).is_none());
-        cache.save(NOTE, &audio()).unwrap();
+        cache.save(NOTE, &audio());
+        assert_eq!(cache.fault(), None);
         let back = cache.load(NOTE).unwrap();
         let pairs = back.left.iter().chain(&back.right).zip(audio().left.into_iter().chain(audio().right));
         assert!(pairs.into_iter().all(|(one, other)| (one - other).abs() < 1e-5));
@@ -202,7 +215,7 @@ mod tests {
     fn a_damaged_note_is_removed_and_not_played() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = NoteCache::at(folder.path().into());
-        cache.save(NOTE, &audio()).unwrap();
+        cache.save(NOTE, &audio());
         let whole = fs::read(cache.path(NOTE)).unwrap();
         let mut flipped = whole.clone();
         flipped[2_000] ^= 4;
@@ -214,14 +227,16 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_is_said_once() {
+    fn a_folder_that_cannot_be_written_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a file");
         fs::write(&file, b"").unwrap();
         let mut cache = NoteCache::at(file.join("models"));
-        let said = cache.save(NOTE, &audio()).unwrap_err();
+        cache.save(NOTE, &audio());
+        let said = cache.fault().unwrap().to_owned();
         assert!(said.contains("cannot be kept") && said.contains("renders them anew"), "{said}");
-        assert_eq!(cache.save(NOTE, &audio()), Ok(()));
+        cache.save(NOTE, &audio());
+        assert_eq!(cache.fault(), Some(said.as_str()));
         assert!(cache.load(NOTE).is_none());
     }
 
@@ -231,9 +246,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = NoteCache::at(folder.path().into());
         let full = |_: &Path| File::options().write(true).open("/dev/full");
-        let said = cache.save_through(NOTE, &audio(), full).unwrap_err();
+        cache.save_through(NOTE, &audio(), full);
+        let said = cache.fault().unwrap();
         assert!(said.contains("No space left"), "{said}");
         assert!(cache.load(NOTE).is_none());
+    }
+
+    #[test]
+    fn notes_of_another_denoiser_are_others_and_one_that_cannot_be_used_changes_nothing() {
+        let installed = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models"));
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("synth")).unwrap();
+        for file in ["prior", "denoiser", "vocoder"].map(|name| format!("synth/{name}.onnx")) {
+            fs::copy(installed.join(&file), folder.path().join(&file)).unwrap();
+        }
+        let manifest = fs::read_to_string(installed.join("manifest.toml")).unwrap();
+        let place = manifest.find("[[synth.denoiser]]").unwrap_or(manifest.len());
+        let name_with = |first: &[&str]| {
+            let listed: String = first.iter().map(|lines| format!("\n[[synth.denoiser]]\n{lines}\n")).collect();
+            let manifest = [&manifest[..place], &listed, &manifest[place..]].concat();
+            fs::write(folder.path().join("manifest.toml"), manifest).unwrap();
+            let models = Models::load(Runtime::load(None).unwrap(), folder.path()).unwrap();
+            NoteCache::new(Path::new("notes"), &models).folder
+        };
+        let plain = name_with(&["name = \"unet\"\nmodel = \"denoiser\""]);
+        let other = name_with(&["name = \"unet\"\nmodel = \"denoiser\"\nsampler = \"dpm++2m\""]);
+        let broken = name_with(&["name = \"gone\"\nmodel = \"gone\"", "name = \"second\"\nmodel = \"denoiser\""]);
+        assert_ne!(plain, other);
+        assert_eq!(plain, broken);
     }
 
     #[test]

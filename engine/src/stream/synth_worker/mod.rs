@@ -163,6 +163,8 @@ impl SynthWorker {
             self.shared.table_complete_for.store(generation, Ordering::Release);
         }
         let warning = cast.warning.clone().or_else(|| self.shared.arranged_instead.lock().clone());
+        let kept = || loaded.cache.as_ref().and_then(|cache| cache.lock().fault().map(str::to_owned));
+        let warning = warning.or_else(kept);
         let ready = !self.live || self.table.playable();
         let telemetry = &self.shared.telemetry;
         telemetry.ready.store(ready, Ordering::Release);

@@ -42,7 +42,7 @@ impl SynthWorker {
         let known = known.or_else(|| self.cached_note(key, plan.draft));
         let note = match known {
             Some(note) => Some(note),
-            None => match self.make_note(key) {
+            None => match self.make_note(key, plan.draft) {
                 Made::Note(note) => Some(note),
                 Made::Nothing => None,
                 Made::Later => return false,
@@ -58,7 +58,7 @@ impl SynthWorker {
         true
     }
 
-    fn make_note(&mut self, key: NoteKey) -> Made {
+    fn make_note(&mut self, key: NoteKey, draft: bool) -> Made {
         let single = SingleNote {
             performance: key.performance,
             instrument: key.instrument,
@@ -81,9 +81,9 @@ impl SynthWorker {
         let jobs = &self.links.jobs;
         let audio = match renderer.note(single, &mut || !patient || jobs.is_empty()) {
             Ok(Some(audio)) => {
-                let cache = loaded.as_ref().and_then(|loaded| loaded.cache.as_ref()).filter(|_| key.steps > 0);
-                if let Some(Err(sentence)) = cache.map(|cache| cache.lock().save(key.cached(), &audio)) {
-                    self.shared.telemetry.set_status(StatusKind::Warning, sentence);
+                // A draft is replaced soon, and its file would stay.
+                if let Some(cache) = loaded.as_ref().and_then(|loaded| loaded.cache.as_ref()).filter(|_| !draft) {
+                    cache.lock().save(key.cached(), &audio);
                 }
                 resample(audio, key.rate)
             }
@@ -154,6 +154,7 @@ struct NoteKey {
     instrument: usize,
     pitch: u8,
     velocity: u8,
+    /// Denoising steps; 0 in a draft.
     steps: usize,
     rate: u32,
 }

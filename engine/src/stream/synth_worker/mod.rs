@@ -2,11 +2,12 @@
 //!
 //! Segments and live passages come first; single notes are rendered between them, one at a time, and given up when
 //! something is played. Only the first note of each part, and a quarter of the time while the table is not whole, come before
-//! passages. In Sync, where single notes are heard only in gaps, one is begun if it is over before the next segment comes,
-//! and in a bounce none is. In real time a segment gets the denoising steps that fit before it is due (measured, not
-//! guessed), down to none, and takes fewer still if the machine becomes slower meanwhile; one whose time has passed is not
-//! rendered. Offline every segment gets all its steps. A segment that cannot be rendered is a gap for the audio thread,
-//! which counts it, and the status says why.
+//! passages. In Sync, where single notes are heard only in gaps, one is begun if it is over before the next segment comes
+//! (while nothing sounds, half a segment later: what a note costs is learnt from what sounds), and in a bounce none is. In
+//! real time a segment gets the denoising steps that fit before it is due (measured, not guessed), down to none, and takes
+//! fewer still if the machine becomes slower meanwhile; one whose time has passed is not rendered. Offline every segment
+//! gets all its steps. A segment that cannot be rendered is a gap for the audio thread, which counts it, and the status says
+//! why.
 
 mod live;
 mod table;
@@ -70,6 +71,8 @@ pub(super) struct SynthWorker {
     resampler: Option<HostResampler>,
     /// Audio of the segment under way at 48 kHz, one hop per part.
     audio: Vec<PartAudio>,
+    /// The last segment had no notes.
+    silent: bool,
     /// The segment under way, for a packet in its place should rendering it panic.
     under_way: Option<SegmentJob>,
     costs: Costs,
@@ -96,6 +99,7 @@ impl SynthWorker {
             next: None,
             resampler: None,
             audio: Vec::new(),
+            silent: true,
             under_way: None,
             costs: Costs::default(),
             desk: Desk::default(),
@@ -191,7 +195,8 @@ impl SynthWorker {
         }
         let (now, rate) = (self.shared.clock.get().samples, self.shared.rate.load(Ordering::Acquire));
         let work = (1, NOTE_FRAMES, self.table.next_steps());
-        !self.shared.bouncing() && self.costs.fits(work, clock::until_segment_known(now, rate))
+        let time = clock::until_segment_known(now, rate) + if self.silent { HOP_SECONDS / 2.0 } else { 0.0 };
+        !self.shared.bouncing() && self.costs.fits(work, time)
     }
 
     /// Renders one note into nothing, to know what a segment costs before the first is due; it also lets ONNX Runtime
@@ -260,6 +265,7 @@ impl SynthWorker {
             return;
         }
         let sounding = sounding_parts(&job);
+        self.silent = sounding == 0;
         // More than a hop must never be planned, however much time there is: the next segment is due a hop later.
         let time = slack.min(HOP_SECONDS);
         let steps = if offline { job.steps } else { self.costs.steps(job.steps, sounding, SEGMENT_FRAMES, time) };

@@ -71,13 +71,16 @@ fn blocks(engine: &mut Engine, block: usize, count: u64, seen: &mut Seen) -> Dur
     spent
 }
 
-/// How many parts sound in a block.
+/// How many parts sound, at the latest after ten seconds.
 fn sounding(engine: &mut Engine, block: usize) -> usize {
     let mut sounding = [false; MAX_PARTS];
-    for _ in 0..RATE as usize / 2 / block {
+    for _ in 0..10 * RATE as usize / block {
         blocks(engine, block, 1, &mut Seen::default());
         for (part, sounds) in sounding.iter_mut().enumerate() {
             *sounds |= engine.audio.part(part).0.iter().any(|sample| *sample != 0.0);
+        }
+        if sounding.iter().filter(|sounds| **sounds).count() == PARTS {
+            break;
         }
     }
     sounding.iter().filter(|sounds| **sounds).count()
@@ -101,7 +104,7 @@ fn engine(mode: Mode) -> Engine {
 fn press_keys(engine: &mut Engine, mode: Mode) {
     engine.audio.reset();
     for key in 0..KEYS {
-        let kind = EventKind::NoteOn { key: 40 + key * 40 / KEYS, velocity: 90 };
+        let kind = EventKind::NoteOn { key: 40 + key * 5 / 2, velocity: 90 };
         engine.audio.event(Event { offset: 0, kind });
     }
     blocks(engine, 1024, 100, &mut Seen::default());

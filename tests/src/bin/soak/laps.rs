@@ -31,12 +31,13 @@ const fn lap(name: &'static str, block: usize, rate: u32, change: Option<Change>
     Lap { name, block, rate, voices: FEW, change }
 }
 
-const fn chords(name: &'static str, block: usize) -> Lap {
-    Lap { name, block, rate: 48_000, voices: MANY, change: None }
+const fn chords(name: &'static str, block: usize, change: Option<Change>) -> Lap {
+    Lap { name, block, rate: 48_000, voices: MANY, change }
 }
 
-/// Every path once, then a third of the time nothing new: that is when memory must stand still. Each block size is played
-/// twice before that and once in it.
+/// Every path once, then a third of the time nothing new: that is when memory must stand still. Each block size is played in
+/// each third, in the second with sixteen voices: what these take for the first time is not growth, and what comes and goes
+/// with them would hide it.
 pub const LAPS: [Lap; 18] = [
     lap("Live", 64, 48_000, None),
     lap("another performance", 128, 48_000, Some(Change::Performance("string-quartet-church"))),
@@ -44,18 +45,18 @@ pub const LAPS: [Lap; 18] = [
     lap("Sync", 256, 48_000, Some(Change::Mode(Mode::Sync))),
     lap("Live again", 512, 48_000, Some(Change::Mode(Mode::Live))),
     lap("another sample rate", 1_024, 44_100, Some(Change::Rate)),
-    lap("the first sample rate", 32, 48_000, Some(Change::Rate)),
-    lap("the first ensemble", 64, 48_000, Some(Change::Ensemble("string-quartet"))),
-    lap("the first performance", 128, 48_000, Some(Change::Performance("string-quartet-hall"))),
-    chords("sixteen voices", 256),
-    chords("sixteen voices", 512),
-    chords("sixteen voices", 1_024),
-    chords("nothing new", 32),
-    chords("nothing new", 64),
-    chords("nothing new", 128),
-    chords("nothing new", 256),
-    chords("nothing new", 512),
-    chords("nothing new", 1_024),
+    chords("sixteen voices at the first sample rate", 32, Some(Change::Rate)),
+    chords("the first ensemble", 64, Some(Change::Ensemble("string-quartet"))),
+    chords("the first performance", 128, Some(Change::Performance("string-quartet-hall"))),
+    chords("sixteen voices", 256, None),
+    chords("sixteen voices", 512, None),
+    chords("sixteen voices", 1_024, None),
+    lap("nothing new", 32, 48_000, None),
+    lap("nothing new", 64, 48_000, None),
+    lap("nothing new", 128, 48_000, None),
+    lap("nothing new", 256, 48_000, None),
+    lap("nothing new", 512, 48_000, None),
+    lap("nothing new", 1_024, 48_000, None),
 ];
 
 /// The share of the whole after which nothing is used for the first time, a little later.
@@ -68,7 +69,7 @@ mod tests {
     #[test]
     fn the_last_third_is_the_settled_one() {
         let first = LAPS.iter().position(|lap| lap.name == "nothing new").unwrap();
-        assert!(LAPS[first..].iter().all(|lap| lap.change.is_none() && lap.voices == LAPS[first - 1].voices));
+        assert!(LAPS[first..].iter().all(|lap| lap.change.is_none() && lap.voices == FEW));
         let begins = first as f64 / LAPS.len() as f64;
         assert!(SETTLED > begins && SETTLED < begins + 0.05, "{begins}");
     }

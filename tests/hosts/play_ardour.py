@@ -98,7 +98,7 @@ assert (export:run_export (), "the export failed")
 quit ()
 """
 
-# What comes with Ardour is dithered, and its default makes the loudest sample full scale: here every sample is as it was.
+# Ardour's own are dithered, and its default makes the loudest sample full scale: here every sample is as it was.
 EXPORT_PRESET = "8c5b1a52-6d0e-4a63-9f4c-1d3a3f0b7e21"
 EXPORT_FORMAT = "5f0f6b0e-2b0c-4c55-8a70-64b7f6a3c9d4"
 PRESET = f"""<?xml version="1.0" encoding="UTF-8"?>

@@ -4,6 +4,7 @@ pub mod arranger;
 pub mod composer;
 pub mod draw;
 pub mod inference;
+pub mod memory;
 pub mod processor;
 pub mod render;
 pub mod score;

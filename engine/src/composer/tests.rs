@@ -327,6 +327,46 @@ fn step_by_step_with_a_cache_is_the_whole_song_at_once() {
     }
 }
 
+/// Logits of all fields of an event, by what is heard.
+fn logits(network: &mut Network, event: &Event) -> Vec<f32> {
+    network.order().iter().flat_map(|&field| network.predict(field, event).unwrap().to_vec()).collect()
+}
+
+#[test]
+fn nine_hundred_events_heard_one_by_one_are_what_they_are_heard_at_once() {
+    let (models, vocabulary, noise) = (models(), vocabulary(), Noise::new(5, 0, 0));
+    let draw = |i: i64, below: u32| (noise.uniform(i) * f64::from(below)) as u64;
+    let instruments = [40, 41, 42, 43].map(|program| vocabulary.instrument_code(program));
+    let mut onset = 0;
+    let notes = (0..1_000).map(|i| {
+        onset += [0, 0, 3, 6][draw(4 * i, 4) as usize];
+        let (pitch, instrument) = (36 + draw(4 * i + 1, 48) as u8, instruments[draw(4 * i + 2, 4) as usize]);
+        SongNote { onset, pitch, duration: 1 + draw(4 * i + 3, 24), instrument }
+    });
+    let mut song = encoding::head(instruments);
+    song.extend(encoding::events(&notes.collect::<Vec<_>>(), &vocabulary));
+    song.truncate(901);
+    assert_eq!(song.len(), 901, "the last is only asked for");
+    let name = Network::names(&models).swap_remove(0);
+    let mut network = Network::open(&models, &name, 1).unwrap();
+    network.hear(&song[..900]).unwrap();
+    let mut at_once = vec![Vec::new(); song.len()];
+    for heard in (1..song.len()).rev() {
+        network.rewind(heard);
+        at_once[heard] = logits(&mut network, &song[heard]);
+    }
+    network.rewind(0);
+    let mut worst = 0.0f32;
+    for (heard, event) in song.iter().enumerate().skip(1) {
+        network.hear(&song[heard - 1..heard]).unwrap();
+        let found = logits(&mut network, event);
+        assert_eq!(found.len(), at_once[heard].len());
+        worst = found.iter().zip(&at_once[heard]).map(|(a, b)| (a - b).abs()).fold(worst, f32::max);
+    }
+    println!("the largest difference of a logit is {worst}");
+    assert!(worst < 1e-4, "{name}: logits differ by {worst}");
+}
+
 fn note(onset: u64, pitch: u8, instrument: u16) -> SongNote {
     SongNote { onset, pitch, duration: 12, instrument }
 }

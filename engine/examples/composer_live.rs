@@ -5,13 +5,15 @@
 //! for the first two bars while it goes on in the others (`continue`). Lateness is counted in beats of the song by the clock
 //! of the audio thread, so a machine that is busy shows here as what a musician would hear. `--loops 100 --fast` plays as
 //! fast as the engine can, as a bounce does; memory is read after every fifth of the loops.
+//! With `--untold` the host does not say where its loop ends, so that every jump back comes as a surprise.
 //!
-//!     composer_live [accompany|continue] [--loops N] [--tempo BPM] [--fast]
+//!     composer_live [accompany|continue] [--loops N] [--tempo BPM] [--fast] [--untold]
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use ripieno_engine::composer::live::{LiveMode, LiveSettings};
+use ripieno_engine::composer::live::{Cause, LiveMode, LiveSettings};
+use ripieno_engine::memory::resident_mib;
 use ripieno_engine::stream::{Engine, EngineConfig, Event, EventKind, Mode, StatusKind, Transport};
 
 const RATE: f64 = 48_000.0;
@@ -26,10 +28,12 @@ struct Asked {
     loops: u32,
     tempo: f64,
     fast: bool,
+    /// The host says where its loop begins and ends.
+    told: bool,
 }
 
 fn asked() -> Result<Asked, String> {
-    let mut asked = Asked { mode: LiveMode::Accompany, loops: 10, tempo: 180.0, fast: false };
+    let mut asked = Asked { mode: LiveMode::Accompany, loops: 10, tempo: 180.0, fast: false, told: true };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number =
@@ -40,17 +44,11 @@ fn asked() -> Result<Asked, String> {
             "--loops" => asked.loops = number()?.max(1.0) as u32,
             "--tempo" => asked.tempo = number()?,
             "--fast" => asked.fast = true,
+            "--untold" => asked.told = false,
             _ => return Err(format!("{word} is not known")),
         }
     }
     Ok(asked)
-}
-
-/// Resident memory of this process in MiB, where the system tells it.
-fn memory() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: f64 = text.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(f64::NAN);
-    pages * 4096.0 / 1_048_576.0
 }
 
 fn main() -> Result<(), String> {
@@ -90,7 +88,9 @@ fn main() -> Result<(), String> {
                     engine.audio.event(Event { offset: 0, kind: EventKind::NoteOn { key: last, velocity: 90 } });
                 }
             }
-            engine.audio.transport(Transport { tempo_bpm: asked.tempo, beat, playing: true, bar: 4.0 });
+            let cycle = asked.told.then_some((0.0, LOOP));
+            let playing = Transport { tempo_bpm: asked.tempo, beat, playing: true, cycle, ..Transport::default() };
+            engine.audio.transport(playing);
             engine.audio.process(BLOCK);
             for note in engine.audio.midi_out() {
                 notes += u64::from(note.on);
@@ -108,7 +108,7 @@ fn main() -> Result<(), String> {
             }
         }
         if (round + 1).is_multiple_of((asked.loops / 5).max(1)) {
-            resident.push(format!("{:.1}", memory()));
+            resident.push(format!("{:.1}", resident_mib()));
         }
     }
     let (took, played) = (begun.elapsed().as_secs_f64(), f64::from(blocks) * BLOCK as f64 / RATE);
@@ -116,7 +116,7 @@ fn main() -> Result<(), String> {
     engine.audio.event(Event { offset: 0, kind: EventKind::AllOff });
     // The longest latency, and the blocks of its end.
     for _ in 0..(2.0 * RATE) as usize / BLOCK {
-        engine.audio.transport(Transport { tempo_bpm: asked.tempo, beat: 0.0, playing: false, bar: 4.0 });
+        engine.audio.transport(Transport { tempo_bpm: asked.tempo, beat: 0.0, playing: false, ..Transport::default() });
         engine.audio.process(BLOCK);
         for note in engine.audio.midi_out() {
             if note.on {
@@ -135,10 +135,21 @@ fn main() -> Result<(), String> {
     println!("memory after every fifth of the loops, MiB: {}", resident.join(", "));
     println!("passages: {}, underruns: {}", engine.telemetry.live_passages(), engine.telemetry.underruns());
     match engine.telemetry.foresight() {
-        Some(found) => println!(
-            "composed: {}; could be foreseen by a beat: {}; of these less than a beat ahead: {}, the nearest {:.3} beats",
-            found.notes, found.foreseen, found.late, found.least
-        ),
+        Some(found) => {
+            println!(
+                "composed: {}; could be foreseen by a beat: {}; of these less than a beat ahead: {}, the nearest {:.3} beats",
+                found.notes, found.foreseen, found.late, found.least
+            );
+            let share = |count: u64| 100.0 * count as f64 / found.notes.max(1) as f64;
+            let forced = Cause::ALL.iter().zip(found.forced).filter(|(_, count)| *count > 0);
+            let reasons = forced.map(|(cause, count)| format!("{count} ({:.1} %) as {}", share(count), cause.name()));
+            let unforeseen = found.notes - found.foreseen;
+            println!(
+                "could not be foreseen: {unforeseen} ({:.1} %): {}",
+                share(unforeseen),
+                reasons.collect::<Vec<_>>().join(", ")
+            );
+        }
         None => println!("nothing was composed: {}", status.sentence),
     }
     Ok(())

@@ -152,6 +152,8 @@ impl<const MULTI: bool, const CONTROLLERS: bool> Instrument<MULTI, CONTROLLERS> 
             beat: transport.pos_beats().unwrap_or(0.0),
             playing: transport.playing,
             bar: bar_of(transport.time_sig_numerator, transport.time_sig_denominator),
+            bar_start: transport.bar_start_pos_beats().unwrap_or(0.0),
+            cycle: transport.loop_range_beats(),
         });
         while let Some(event) = context.next_event() {
             if let Some(kind) = kind_of(&event) {

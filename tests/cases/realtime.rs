@@ -81,7 +81,12 @@ fn the_audio_thread_neither_allocates_nor_frees() {
                     engine.audio.event(Event { offset: 0, kind: EventKind::AllOff });
                 }
                 let beat = if block < 100 { f64::from(block) * 0.02 } else { 64.0 };
-                engine.audio.transport(Transport { tempo_bpm: 110.0, beat, playing: block % 3 != 0, bar: 4.0 });
+                engine.audio.transport(Transport {
+                    tempo_bpm: 110.0,
+                    beat,
+                    playing: block % 3 != 0,
+                    ..Transport::default()
+                });
                 engine.audio.process(BLOCK);
                 notes += engine.audio.midi_out().filter(|note| note.on).count();
                 for part in 0..MAX_PARTS {
@@ -126,7 +131,7 @@ fn with_the_composer_on_the_audio_thread_neither_allocates_nor_frees() {
                     _ => {}
                 }
                 let beat = f64::from(block % 300) * beats;
-                engine.audio.transport(Transport { tempo_bpm: 120.0, beat, playing: true, bar: 4.0 });
+                engine.audio.transport(Transport { tempo_bpm: 120.0, beat, playing: true, ..Transport::default() });
                 engine.audio.process(BLOCK);
                 begun += engine.audio.midi_out().filter(|note| note.on).count();
             });

@@ -82,11 +82,24 @@ pub struct Transport {
     pub playing: bool,
     /// Quarter notes of a bar.
     pub bar: f64,
+    /// Where a bar of this length begins, quarter notes: 0 where the host does not say.
+    pub bar_start: f64,
+    /// Where the host's loop begins and ends, quarter notes, where it has one and says so.
+    pub cycle: Option<(f64, f64)>,
+}
+
+impl Transport {
+    /// The first beat from 0 on at which a bar would begin: the same in every bar of a meter, so that not each of them is
+    /// told.
+    fn first_bar(&self) -> f64 {
+        let first = self.bar_start.rem_euclid(self.bar);
+        if first.is_finite() { first } else { 0.0 }
+    }
 }
 
 impl Default for Transport {
     fn default() -> Self {
-        Self { tempo_bpm: 120.0, beat: 0.0, playing: false, bar: 4.0 }
+        Self { tempo_bpm: 120.0, beat: 0.0, playing: false, bar: 4.0, bar_start: 0.0, cycle: None }
     }
 }
 
@@ -463,6 +476,8 @@ impl AudioSide {
             beat: self.song.beat,
             playing: told.map_or(before.playing, |told| told.playing),
             bar: told.map_or(before.bar, |told| told.bar),
+            bar_start: told.map_or(before.bar_start, |told| told.first_bar()),
+            cycle: told.map_or(before.cycle, |told| told.cycle.filter(|(start, end)| start < end)),
         };
         let counted = |(from, said): (u64, Transport)| {
             let beat = said.beat + (sample - from) as f64 / f64::from(self.rate) * said.tempo_bpm / 60.0;

@@ -21,7 +21,13 @@ pub(super) struct Composed {
     pub key: u8,
     /// 0 ends the note.
     pub velocity: u8,
+    /// Foreseen: it belongs after the next jump, which goes back from this beat. Where the song goes on beyond it instead,
+    /// it does not begin.
+    pub after: Option<f64>,
 }
+
+/// What was foreseen begins within so many times of how late a note may be after the jump, or the jump went elsewhere.
+const NEAR: i64 = 8;
 
 /// The audio thread's end of the composer.
 pub(super) struct Intake {
@@ -99,18 +105,25 @@ impl Intake {
         // A note ends where it begins at the earliest, whatever its beat says.
         let mut least = at.start;
         while let Some(composed) = self.ring.first().copied() {
-            let current = (composed.epoch, composed.jumps) == (epoch, jumps);
             let due = offset(composed.beat);
+            let foreseen = (composed.epoch, composed.jumps) == (epoch, jumps.wrapping_add(1));
+            if foreseen && composed.after.is_some_and(|end| offset(end) > i64::from(at.start) - late) {
+                break;
+            }
+            let elsewhere = composed.after.is_some() && due > i64::from(at.end) + NEAR * late;
+            let current = (composed.epoch, composed.jumps) == (epoch, jumps) && !elsewhere;
+            // An end is one whatever became of the jump: the note may have begun before the loop was told of.
+            let ends = composed.velocity == 0 && composed.after.is_some() && composed.epoch == epoch;
             if current && due >= i64::from(at.end) || events.len() == events.capacity() {
                 break;
             }
             self.ring.try_pop();
             let (key, part, begins) = (composed.key & 127, composed.part, composed.velocity > 0);
             let bit = 1u128 << key;
-            if !current || begins && due < i64::from(at.start) - late {
+            if !(current || ends) || begins && due < i64::from(at.start) - late {
                 continue;
             }
-            least = least.max(due.clamp(0, i64::from(at.end)) as u32);
+            least = least.max(if current { due.clamp(0, i64::from(at.end)) as u32 } else { at.start });
             self.follow(events, least + 1);
             if begins {
                 if !self.held.holds(key) {
@@ -153,7 +166,7 @@ mod tests {
     const BEAT: f64 = 100.0;
 
     fn composed(beat: f64, key: u8, velocity: u8) -> Composed {
-        Composed { epoch: 1, jumps: 0, beat, part: 2, key, velocity }
+        Composed { epoch: 1, jumps: 0, beat, part: 2, key, velocity, after: None }
     }
 
     fn on(key: u8) -> EventKind {
@@ -242,6 +255,37 @@ mod tests {
         let mut stage = Stage::new(&[composed(0.5, 60, 80), composed(0.5, 60, 0)]);
         assert_eq!(stage.block(1.0, &[]), []);
         assert_eq!(stage.intake.down, 0);
+    }
+
+    #[test]
+    fn what_was_foreseen_begins_where_the_song_goes_back_to_and_nowhere_else() {
+        let foreseen = |beat, key, velocity| Composed { jumps: 1, after: Some(4.0), ..composed(beat, key, velocity) };
+        let sent = [composed(3.0, 60, 80), foreseen(0.0, 64, 80), foreseen(0.1, 64, 0), foreseen(0.1, 65, 80)];
+        // The loop's end is the end of a block.
+        let mut stage = Stage::new(&sent);
+        stage.beat = 2.0;
+        assert_eq!(stage.block(2.0, &[]), [(100, on(60), Some(2))]);
+        (stage.jumps, stage.beat) = (1, 0.0);
+        assert_eq!(stage.block(1.0, &[]), [(0, on(64), Some(2)), (10, off(64), Some(2)), (10, on(65), Some(2))]);
+        // The song goes elsewhere.
+        let mut stage = Stage::new(&[sent.as_slice(), &[composed(1.0, 67, 80)]].concat());
+        stage.beat = 2.0;
+        stage.block(2.0, &[]);
+        (stage.jumps, stage.beat) = (1, 40.0);
+        assert_eq!(stage.block(1.0, &[]), []);
+        // It goes on: what was sent after them comes all the same.
+        let mut stage = Stage::new(&[sent.as_slice(), &[composed(4.4, 67, 80)]].concat());
+        stage.beat = 3.5;
+        stage.block(0.5, &[]);
+        assert_eq!(stage.block(0.2, &[]), []);
+        let next: Vec<_> = (0..4).flat_map(|_| stage.block(0.1, &[])).collect();
+        assert_eq!(next, [(0, on(67), Some(2))]);
+        // A note that had begun ends all the same.
+        let mut stage = Stage::new(&[composed(4.0, 64, 80), foreseen(0.1, 64, 0)]);
+        stage.beat = 4.0;
+        assert_eq!(stage.block(0.2, &[]), [(0, on(64), Some(2))]);
+        let next: Vec<_> = (0..4).flat_map(|_| stage.block(0.1, &[])).collect();
+        assert_eq!(next, [(0, off(64), Some(2))]);
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub(super) fn compose_samples(rate: u32) -> u64 {
 pub(super) enum Told {
     /// A new stream, at a rate in Hz.
     Begin { epoch: u32, rate: u32 },
-    /// The song is at a beat, at a tempo a minute, and moves or not; quarters of a bar.
-    Song { sample: u64, beat: f64, tempo: f64, playing: bool, bar: f64 },
+    /// The song is at a beat, at a tempo a minute, and moves or not; the rest as in `Transport`.
+    Song { sample: u64, beat: f64, tempo: f64, playing: bool, bar: (f64, f64), cycle: Option<(f64, f64)> },
     /// The song jumped to where the last `Song` says.
     Jump { sample: u64 },
     /// A key was given to a part.
@@ -154,6 +154,8 @@ pub(super) struct ComposerWorker {
     ensemble: String,
     pulse: Pulse,
     clock: SongClock,
+    /// The planner's beat where the clock was last set: from there the song jumps, if it does.
+    left: f64,
     epoch: u32,
     jumps: u32,
     /// What was told and belongs after the point at which is planned next.
@@ -181,6 +183,7 @@ impl ComposerWorker {
             ensemble: String::new(),
             pulse: Pulse::default(),
             clock: SongClock::begin(48_000),
+            left: 0.0,
             epoch: 0,
             jumps: 0,
             waiting: VecDeque::new(),
@@ -277,9 +280,10 @@ impl ComposerWorker {
                 // The audio thread has ended everything.
                 self.planner.as_mut().map(Planner::forget);
             }
-            Told::Song { sample, beat, tempo, playing, bar } => {
+            Told::Song { sample, beat, tempo, playing, bar: (bar, bar_start), cycle } => {
                 let was_playing = self.clock.playing;
                 let was = self.clock.planner_beat(sample);
+                self.left = if playing && !was_playing { beat } else { was };
                 self.clock = SongClock { sample, beat, tempo: tempo.max(1.0), playing, ..self.clock };
                 if !playing {
                     // The planner goes on from where it was.
@@ -287,7 +291,9 @@ impl ComposerWorker {
                     self.clock.own_tempo = self.settings.tempo.or(self.clock.own_tempo.filter(|_| !was_playing));
                 }
                 if let Some(planner) = &mut self.planner {
-                    planner.set_bar(bar);
+                    // Without a transport the planner's beats are its own, and the host's bars are not among them.
+                    planner.set_bar(bar, if playing { bar_start } else { 0.0 });
+                    planner.set_loop(cycle.filter(|_| playing));
                     let ended = match (was_playing, playing) {
                         (true, false) => planner.forget(),
                         (false, true) => planner.jump(beat),
@@ -298,9 +304,11 @@ impl ComposerWorker {
             }
             Told::Jump { .. } => {
                 self.jumps = self.jumps.wrapping_add(1);
-                self.outbox.clear();
+                let jumps = self.jumps;
+                self.outbox.retain(|composed| composed.jumps == jumps);
                 let beat = self.clock.planner_beat(self.clock.sample);
                 if let Some(planner) = &mut self.planner {
+                    planner.place(self.left);
                     let ended = planner.jump(beat);
                     self.send(ended);
                 }
@@ -342,11 +350,12 @@ impl ComposerWorker {
         let (epoch, jumps, clock) = (self.epoch, self.jumps, self.clock);
         self.outbox.extend(due.into_iter().map(|due| Composed {
             epoch,
-            jumps,
+            jumps: jumps.wrapping_add(u32::from(due.after.is_some())),
             beat: clock.of_planner(due.beat),
             part: due.part as u8,
             key: due.key,
             velocity: due.velocity,
+            after: due.after,
         }));
         while let Some(composed) = self.outbox.front().copied() {
             if self.links.composed.try_push(composed).is_err() {

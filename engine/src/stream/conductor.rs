@@ -291,8 +291,9 @@ impl Conductor {
                 self.release_all(played.sample);
                 self.tell(Told::AllOff { sample: played.sample });
             }
-            PlayedKind::Song(Transport { tempo_bpm, beat, playing, bar }) => {
-                self.tell(Told::Song { sample: played.sample, beat, tempo: tempo_bpm, playing, bar });
+            PlayedKind::Song(Transport { tempo_bpm: tempo, beat, playing, bar, bar_start, cycle }) => {
+                let bar = (bar, bar_start);
+                self.tell(Told::Song { sample: played.sample, beat, tempo, playing, bar, cycle });
             }
             PlayedKind::Composed { part, key, velocity } => {
                 if self.chord.iter().any(|note| note.key == key) {

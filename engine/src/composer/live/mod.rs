@@ -11,5 +11,5 @@ mod pulse;
 mod tests;
 
 pub use part::{LiveMode, LivePart, LiveSettings};
-pub use planner::{Due, Foresight, PlannedNote, Planner};
+pub use planner::{Cause, Due, Foresight, PlannedNote, Planner};
 pub use pulse::Pulse;

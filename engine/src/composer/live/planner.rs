@@ -18,8 +18,13 @@ const HELD: u64 = 12;
 const SOONEST: f64 = 0.25;
 /// Beats that a note may be late and still begin.
 const LATE: f64 = 0.125;
+/// Beats that the song may go on beyond the end of its loop, or go back after its start, as hosts and threads tell it late.
+const NEAR: f64 = 0.5;
+/// Fewest beats of a loop that is foreseen, and how far from a whole number they may be.
+const SHORTEST: f64 = 2.0;
+const WHOLE: f64 = 1.0 / 64.0;
 
-/// A note that is going to sound. Beats count as the song's do.
+/// A note that is going to sound. Beats count as the song's do, on beyond the end of a loop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlannedNote {
     /// Part of the ensemble.
@@ -45,6 +50,42 @@ pub struct Foresight {
     pub late: u64,
     /// Of these, the fewest beats that one was planned before it began; infinite without any.
     pub least: f64,
+    /// Of those that could not be foreseen: how many each [`Cause`] forced, in the order of [`Cause::ALL`].
+    pub forced: [u64; Cause::ALL.len()],
+}
+
+/// What made a new plan necessary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The first notes that are heard: nothing was planned.
+    Beginning,
+    /// A key clashes with what was planned.
+    Clash,
+    /// A key went down that clashes with nothing: what is foreseen all the same may be planned knowing of it.
+    Heard,
+    /// Keys went up, and it is the composer's turn.
+    KeysUp,
+    /// The song jumped, or its meter changed.
+    Jump,
+    /// The musician changed the settings.
+    Settings,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Beginning, Self::Clash, Self::Heard, Self::KeysUp, Self::Jump, Self::Settings];
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Beginning => "nothing was planned",
+            Self::Clash => "a key clashed",
+            Self::Heard => "a key was heard",
+            Self::KeysUp => "keys went up",
+            Self::Jump => "the song jumped",
+            Self::Settings => "settings changed",
+        }
+    }
 }
 
 /// A note can be foreseen by a beat where so many beats lie between it and what made a new plan necessary: the beat, and
@@ -62,6 +103,15 @@ pub struct Due {
     pub key: u8,
     /// MIDI velocity; 0 ends the note.
     pub velocity: u8,
+    /// Only after the song has gone back from this beat.
+    pub after: Option<f64>,
+}
+
+/// The song goes back by so many beats at a beat: a whole number of them, so that ticks stay where they are.
+#[derive(Debug, Clone, Copy)]
+struct Back {
+    at: f64,
+    beats: f64,
 }
 
 /// A note of ours, in ticks of the planner's own count, which only goes forward.
@@ -70,9 +120,10 @@ struct Ours {
     note: SongNote,
     part: usize,
     velocity: u8,
-    /// The planner's beat when it was planned, and when the plan that it is of was begun.
+    /// The planner's beat when it was planned, and when the plan that it is of was begun, and why.
     planned: f64,
     begun: f64,
+    cause: Cause,
 }
 
 /// Plans for an ensemble, from what is played.
@@ -81,9 +132,12 @@ pub struct Planner<P> {
     vocabulary: Arc<Vocabulary>,
     settings: LiveSettings,
     parts: Vec<LivePart>,
-    /// Beats of a bar.
+    /// Beats of a bar, and where one begins.
     bar: f64,
-    /// The song's beat at tick 0, whole bars from the song's first, and the song's beat now.
+    bar_start: f64,
+    /// The host's loop. Beats and ticks after its end are those after its start in the next round.
+    back: Option<Back>,
+    /// The song's beat at tick 0, a whole one, and the song's beat now.
     origin: f64,
     now: f64,
     /// Notes that were played or composed and begun, sorted.
@@ -98,8 +152,11 @@ pub struct Planner<P> {
     sounding: Vec<Ours>,
     /// Everything before this tick is planned; nothing: it is somebody else's turn.
     planned_to: Option<u64>,
-    /// Where the song was when this plan was begun.
+    /// Where the song was when this plan was begun, and why it was.
     begun: f64,
+    cause: Cause,
+    /// Continue: the bar at which it begins to go on.
+    waits: Option<f64>,
     foresight: Foresight,
     /// The network has not heard all that was played.
     stale: bool,
@@ -113,6 +170,8 @@ impl Foresight {
             self.foreseen += 1;
             self.late += u64::from(beat - ours.planned < 1.0);
             self.least = self.least.min(beat - ours.planned);
+        } else {
+            self.forced[ours.cause as usize] += 1;
         }
     }
 }
@@ -126,6 +185,8 @@ impl<P: Predictor> Planner<P> {
             settings: LiveSettings::default(),
             parts: Vec::new(),
             bar: 4.0,
+            bar_start: 0.0,
+            back: None,
             origin: 0.0,
             now: 0.0,
             heard: Vec::new(),
@@ -135,7 +196,15 @@ impl<P: Predictor> Planner<P> {
             sounding: Vec::new(),
             planned_to: None,
             begun: 0.0,
-            foresight: Foresight { notes: 0, foreseen: 0, late: 0, least: f64::INFINITY },
+            cause: Cause::Beginning,
+            waits: None,
+            foresight: Foresight {
+                notes: 0,
+                foreseen: 0,
+                late: 0,
+                least: f64::INFINITY,
+                forced: [0; Cause::ALL.len()],
+            },
             stale: true,
         })
     }
@@ -157,20 +226,55 @@ impl<P: Predictor> Planner<P> {
             self.held.clear();
         } else if self.planned_to.is_some() {
             // What the new limits forbid is not played even where nothing new can be ready in its place.
+            let chord = self.allowed_classes();
             let plays = |ours: &Ours| {
-                let part = parts.get(ours.part).is_some_and(|part| part.on);
-                part && (settings.lowest..=settings.highest).contains(&ours.note.pitch)
+                let (part, pitch) = (parts.get(ours.part).is_some_and(|part| part.on), ours.note.pitch);
+                part && (settings.lowest..=settings.highest).contains(&pitch) && chord >> (pitch % 12) & 1 == 1
             };
             self.plan.retain(plays);
-            self.plan_from(self.soonest());
+            self.plan_from(self.soonest(), Cause::Settings);
         }
     }
 
-    /// Quarter notes of a bar.
-    pub fn set_bar(&mut self, beats: f64) {
-        if beats.is_finite() && beats > 0.0 {
-            self.bar = beats;
+    /// Quarter notes of a bar, and a beat at which one begins, before or after now: they are counted from there.
+    pub fn set_bar(&mut self, beats: f64, start: f64) {
+        if !beats.is_finite() || beats <= 0.0 || !start.is_finite() || (self.bar, self.bar_start) == (beats, start) {
+            return;
         }
+        (self.bar, self.bar_start) = (beats, start);
+        let soonest = self.now + SOONEST;
+        if self.waits.is_some_and(|bar| bar > soonest) {
+            self.go_on_at(soonest, Cause::Jump);
+        }
+    }
+
+    /// Where the host's loop begins and ends, if it has one: what comes after its end is planned before it, as what comes
+    /// after its start. Loops of less than two beats or of a broken number of them are jumps.
+    pub fn set_loop(&mut self, range: Option<(f64, f64)>) {
+        self.back = range.and_then(|(start, end)| {
+            let beats = (end - start).round();
+            let fits = start.is_finite() && beats >= SHORTEST && (end - start - beats).abs() < WHOLE;
+            fits.then_some(Back { at: end, beats })
+        });
+    }
+
+    /// Where the song is going to go back.
+    fn back(&self) -> Option<Back> {
+        self.back.filter(|back| self.now < back.at + NEAR)
+    }
+
+    /// Where the first bar begins that does not begin before a beat.
+    fn bar_from(&self, beat: f64) -> f64 {
+        let bar_from = |beat: f64| self.bar_start + ((beat - self.bar_start) / self.bar).ceil() * self.bar;
+        match self.back() {
+            Some(Back { at, beats }) if bar_from(beat) >= at => bar_from(beat.max(at) - beats) + beats,
+            _ => bar_from(beat),
+        }
+    }
+
+    /// Where the bar of a beat begins.
+    fn bar_of(&self, beat: f64) -> f64 {
+        self.bar_start + ((beat - self.bar_start) / self.bar).floor() * self.bar
     }
 
     /// Instruments that the planner composes for now, with their place in the ensemble.
@@ -182,6 +286,11 @@ impl<P: Predictor> Planner<P> {
 
     fn ticks(&self, beat: f64) -> u64 {
         ((beat - self.origin) * self.vocabulary.resolution() as f64).round().max(0.0) as u64
+    }
+
+    /// The first tick that is not before a beat.
+    fn ticks_from(&self, beat: f64) -> u64 {
+        ((beat - self.origin) * self.vocabulary.resolution() as f64).ceil().max(0.0) as u64
     }
 
     fn beat(&self, tick: u64) -> f64 {
@@ -200,8 +309,8 @@ impl<P: Predictor> Planner<P> {
             return;
         }
         if self.heard.is_empty() && self.plan.is_empty() {
-            // Bars of the song stay bars.
-            self.origin = ((beat / self.bar).floor() - 1.0) * self.bar;
+            // The beginning of a bar to the network too, or the whole beat before it.
+            self.origin = (self.bar_of(beat) - self.bar).floor();
         }
         self.note_off(beat, key);
         let note = SongNote { onset: self.ticks(beat), pitch: key & 0x7f, duration: HELD, instrument };
@@ -212,21 +321,28 @@ impl<P: Predictor> Planner<P> {
             LiveMode::Off => {}
             LiveMode::Continue => {
                 self.plan.clear();
-                self.planned_to = None;
+                (self.planned_to, self.waits) = (None, None);
             }
-            LiveMode::Accompany => {
-                let soonest = self.soonest();
-                if self.planned_to.is_none() || self.contradicts(&note) {
-                    self.plan_from(soonest);
-                } else {
-                    // What was planned without knowing of it stays as long as nothing new could be ready a beat ahead.
-                    let foreseen = (FORESEEN * self.vocabulary.resolution() as f64).ceil() as u64;
-                    let after = soonest.max(note.onset + foreseen);
-                    if self.planned_to > Some(after) {
-                        self.plan_from(after);
-                    }
-                }
-            }
+            LiveMode::Accompany => self.answer(beat, &note),
+        }
+    }
+
+    /// Accompany: what is planned is made to fit a note that is played at a beat.
+    fn answer(&mut self, beat: f64, note: &SongNote) {
+        let (clashes, soonest) = (self.clashes(note), self.soonest());
+        if self.planned_to.is_none() {
+            return self.plan_from(soonest, Cause::Beginning);
+        }
+        // Before this tick nothing new could be ready a beat ahead: what was planned without knowing of the note stays, as
+        // long as it fits.
+        let foreseen = self.ticks_from(self.now.max(beat) + FORESEEN);
+        let contradicted = self.plan.iter().any(|ours| (soonest..foreseen).contains(&ours.note.onset) && clashes(ours));
+        // Nothing new can be ready in the place of these.
+        self.plan.retain(|ours| ours.note.onset >= soonest || !clashes(ours));
+        if contradicted {
+            self.plan_from(soonest, Cause::Clash);
+        } else if self.planned_to > Some(foreseen) {
+            self.plan_from(foreseen, Cause::Heard);
         }
     }
 
@@ -241,10 +357,15 @@ impl<P: Predictor> Planner<P> {
         }
         if self.settings.mode == LiveMode::Continue && self.held.is_empty() {
             let after = (self.now.max(beat) + SOONEST).max(self.origin);
-            let unit = if self.settings.from_bar { self.bar } else { 1.0 };
-            let start = ((after - self.origin) / unit).ceil() * unit + self.origin;
-            self.plan_from(self.ticks(start));
+            self.go_on_at(after, Cause::KeysUp);
         }
+    }
+
+    /// Continue: goes on at the first beat or bar from a beat on.
+    fn go_on_at(&mut self, after: f64, cause: Cause) {
+        let start = if self.settings.from_bar { self.bar_from(after) } else { after.ceil() };
+        self.plan_from(self.ticks(start), cause);
+        self.waits = self.settings.from_bar.then_some(start);
     }
 
     /// All keys went up.
@@ -256,17 +377,46 @@ impl<P: Predictor> Planner<P> {
 
     /// The song went on from another beat: what was to come after the old one does not. Returns the ends of what sounds.
     pub fn jump(&mut self, to: f64) -> Vec<Due> {
-        let end = |ours: Ours| Due { beat: to, part: ours.part, key: ours.note.pitch, velocity: 0 };
-        let ended = self.sounding.drain(..).map(end).collect();
+        let back = |back: &Back| (self.now - back.at).abs() < NEAR && (to - back.at + back.beats).abs() < NEAR;
+        if let Some(back) = self.back.filter(back) {
+            return self.go_back(back, to);
+        }
+        let ended = self.end_sounding(|_| true).into_iter().map(|due| Due { beat: to, after: None, ..due }).collect();
         let bars = ((self.now - self.origin) / self.bar).floor() + 1.0;
-        self.origin = ((to / self.bar).floor() - bars) * self.bar;
+        self.origin = (self.bar_of(to) - bars * self.bar).floor();
         self.now = to;
         let tick = self.ticks(to);
         self.plan.clear();
         if self.planned_to.is_some() {
-            self.plan_from(tick.max(self.soonest()));
+            self.plan_from(tick.max(self.soonest()), Cause::Jump);
         }
         ended
+    }
+
+    /// The song went back as was foreseen: what was planned for after it stays. Returns the ends of what sounds.
+    fn go_back(&mut self, back: Back, to: f64) -> Vec<Due> {
+        let turn = self.ticks_from(back.at);
+        let planned = self.plan.len();
+        self.plan.retain(|ours| ours.note.onset >= turn);
+        self.stale |= self.plan.len() < planned;
+        let mut ended = self.end_sounding(|ours| ours.note.onset < turn);
+        ended.iter_mut().for_each(|due| (due.beat, due.after) = (to, None));
+        // What begins on its key after the turn is sent already, and this would end it.
+        ended.retain(|due| self.sounding.iter().all(|ours| ours.note.pitch != due.key));
+        (self.origin, self.now) = (self.origin - back.beats, to);
+        self.begun -= back.beats;
+        self.waits = self.waits.map(|bar| bar - back.beats);
+        for ours in self.plan.iter_mut().chain(&mut self.sounding) {
+            (ours.planned, ours.begun) = (ours.planned - back.beats, ours.begun - back.beats);
+        }
+        ended
+    }
+
+    /// What is due for a note of ours at a beat: in the next round of a loop where the note begins there.
+    fn due(&self, ours: &Ours, beat: f64, velocity: u8) -> Due {
+        let back = self.back().filter(|back| ours.note.onset >= self.ticks_from(back.at));
+        let (after, by) = (back.map(|back| back.at), back.map_or(0.0, |back| back.beats));
+        Due { beat: beat - by, part: ours.part, key: ours.note.pitch, velocity, after }
     }
 
     /// Ends what sounds, where it is so.
@@ -274,13 +424,8 @@ impl<P: Predictor> Planner<P> {
         let (ended, sounding): (Vec<Ours>, _) = std::mem::take(&mut self.sounding).into_iter().partition(ends);
         self.sounding = sounding;
         // What was sent ahead ends where it begins.
-        let end = |ours: Ours| Due {
-            beat: self.now.max(self.beat(ours.note.onset)),
-            part: ours.part,
-            key: ours.note.pitch,
-            velocity: 0,
-        };
-        ended.into_iter().map(end).collect()
+        let end = |ours: &Ours| self.due(ours, self.now.max(self.beat(ours.note.onset)), 0);
+        ended.iter().map(end).collect()
     }
 
     /// The song is at a beat.
@@ -298,15 +443,15 @@ impl<P: Predictor> Planner<P> {
 
     fn silence(&mut self) {
         self.plan.clear();
-        self.planned_to = None;
+        (self.planned_to, self.waits) = (None, None);
         self.stale = true;
     }
 
     /// Plans everything from a tick on again; what was planned before it stays.
-    fn plan_from(&mut self, tick: u64) {
+    fn plan_from(&mut self, tick: u64, cause: Cause) {
         self.plan.retain(|ours| ours.note.onset < tick);
-        self.planned_to = Some(tick);
-        self.begun = self.now;
+        (self.planned_to, self.waits) = (Some(tick), None);
+        (self.begun, self.cause) = (self.now, cause);
         self.stale = true;
     }
 
@@ -320,17 +465,22 @@ impl<P: Predictor> Planner<P> {
         self.stale = true;
     }
 
-    /// Whether what is planned and not begun clashes with a note that is played: a semitone, or, where only chord tones
-    /// may be played, anything else than one.
-    fn contradicts(&self, played: &SongNote) -> bool {
-        let soonest = self.soonest();
-        let until = played.onset + self.vocabulary.resolution();
-        let chord = self.chord();
-        let mut near = self.plan.iter().filter(|ours| ours.note.onset >= soonest && ours.note.onset <= until);
-        near.any(|ours| {
-            let apart = (i16::from(ours.note.pitch) - i16::from(played.pitch)).rem_euclid(12);
-            apart == 1 || apart == 11 || self.settings.chord_tones && chord >> (ours.note.pitch % 12) & 1 == 0
-        })
+    /// What clashes with a note that is played: a semitone, or, where only chord tones may be played, anything else than
+    /// one.
+    fn clashes(&self, played: &SongNote) -> impl Fn(&Ours) -> bool + use<P> {
+        let (pitch, chord) = (i16::from(played.pitch), self.allowed_classes());
+        move |ours| {
+            let apart = (i16::from(ours.note.pitch) - pitch).rem_euclid(12);
+            apart == 1 || apart == 11 || chord >> (ours.note.pitch % 12) & 1 == 0
+        }
+    }
+
+    /// Pitch classes that may be played, a bit each from C.
+    fn allowed_classes(&self) -> u16 {
+        match self.chord() {
+            chord @ 1.. if self.settings.chord_tones => chord,
+            _ => u16::MAX,
+        }
     }
 
     /// Pitch classes of the keys that are down, a bit each from C.
@@ -371,7 +521,14 @@ impl<P: Predictor> Planner<P> {
                 self.planned_to = Some(note.onset.max(from));
                 let part = self.part_for(&note, &composed);
                 let velocity = self.velocity.round().clamp(1.0, 127.0) as u8;
-                self.plan.push_back(Ours { note, part, velocity, planned: self.now, begun: self.begun });
+                self.plan.push_back(Ours {
+                    note,
+                    part,
+                    velocity,
+                    planned: self.now,
+                    begun: self.begun,
+                    cause: self.cause,
+                });
             }
             Step::Sign => {}
             // The limits leave nothing to play: it is asked again a beat later.
@@ -396,13 +553,14 @@ impl<P: Predictor> Planner<P> {
         best.map_or(0, |(i, _)| *i)
     }
 
-    /// The song is at a beat; what is due before `until` is moved to `due`, in order. Keys that are held are not struck.
+    /// The song is at a beat; what is due before `until` is moved to `due`, in order, last what is due after the song has
+    /// gone back. Keys that are held are not struck.
     pub fn advance(&mut self, now: f64, until: f64, due: &mut Vec<Due>) {
         self.now = now;
         let from = due.len();
         let late = self.ticks(now - LATE);
         // The first tick that is not before it: to the nearest, a note would be sent when it is over.
-        let horizon = ((until - self.origin) * self.vocabulary.resolution() as f64).ceil().max(0.0) as u64;
+        let horizon = self.ticks_from(until);
         while let Some(ours) = self.plan.front().copied().filter(|ours| ours.note.onset < horizon) {
             self.plan.pop_front();
             let key = ours.note.pitch;
@@ -413,14 +571,11 @@ impl<P: Predictor> Planner<P> {
             }
             // A key sounds once: what began on it before ends here.
             let beat = self.beat(ours.note.onset);
-            self.sounding.retain(|other| {
-                let same = other.note.pitch == key;
-                if same {
-                    due.push(Due { beat, part: other.part, key, velocity: 0 });
-                }
-                !same
-            });
-            due.push(Due { beat, part: ours.part, key, velocity: ours.velocity });
+            let (same, others): (Vec<Ours>, _) =
+                std::mem::take(&mut self.sounding).into_iter().partition(|other| other.note.pitch == key);
+            self.sounding = others;
+            due.extend(same.iter().map(|other| self.due(other, beat, 0)));
+            due.push(self.due(&ours, beat, ours.velocity));
             self.foresight.count(beat, &ours);
             let stale = self.stale;
             self.hear(ours.note);
@@ -431,14 +586,12 @@ impl<P: Predictor> Planner<P> {
         let ends = |ours: &Ours| ours.note.onset + ours.note.duration.max(1);
         let ended: Vec<Ours> = self.sounding.iter().copied().filter(|ours| ends(ours) < horizon).collect();
         self.sounding.retain(|ours| ends(ours) >= horizon);
-        due.extend(ended.iter().map(|ours| Due {
-            beat: self.beat(ends(ours)),
-            part: ours.part,
-            key: ours.note.pitch,
-            velocity: 0,
-        }));
+        due.extend(ended.iter().map(|ours| self.due(ours, self.beat(ends(ours)), 0)));
         // At one place ends come first, so that a key can be struck again.
-        due[from..].sort_by(|a, b| a.beat.total_cmp(&b.beat).then((a.velocity > 0).cmp(&(b.velocity > 0))));
+        due[from..].sort_by(|a, b| {
+            let (rounds, keys) = (a.after.is_some().cmp(&b.after.is_some()), (a.velocity > 0).cmp(&(b.velocity > 0)));
+            rounds.then(a.beat.total_cmp(&b.beat)).then(keys)
+        });
     }
 
     /// Where it is the musician's turn, what sounds of ours ends now; and so does what sounds of a part that is off: it

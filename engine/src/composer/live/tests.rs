@@ -17,6 +17,8 @@ struct Stage {
     /// Keys that sound, and everything that began: beat, part, key.
     down: BTreeSet<u8>,
     begun: Vec<(f64, usize, u8)>,
+    /// What is to come after the song has gone back.
+    coming: Vec<Due>,
 }
 
 fn parts(vocabulary: &Vocabulary) -> Vec<LivePart> {
@@ -36,7 +38,7 @@ impl Stage {
         let babble = Babble::eager(&vocabulary, 256, 7);
         let mut planner = Planner::new(babble, &vocabulary, 1).unwrap();
         planner.set(settings, &parts(&vocabulary));
-        Self { planner, now: 0.0, down: BTreeSet::new(), begun: Vec::new() }
+        Self { planner, now: 0.0, down: BTreeSet::new(), begun: Vec::new(), coming: Vec::new() }
     }
 
     /// Plays on to a beat; a few steps of the network a block.
@@ -51,15 +53,32 @@ impl Stage {
             self.planner.advance(self.now, self.now + AHEAD, &mut due);
             for event in &due {
                 assert!(event.beat < self.now + AHEAD + 1.0 / 12.0, "{event:?} at {}", self.now);
-                if event.velocity == 0 {
-                    assert!(self.down.remove(&event.key), "{event:?} ends what does not sound");
-                } else {
-                    assert!(self.down.insert(event.key), "{event:?} begins what sounds");
-                    self.begun.push((event.beat, event.part, event.key));
+                match event.after {
+                    Some(_) => self.coming.push(*event),
+                    None => self.sounds(event),
                 }
             }
             self.now += BLOCK;
         }
+    }
+
+    fn sounds(&mut self, event: &Due) {
+        if event.velocity == 0 {
+            assert!(self.down.remove(&event.key), "{event:?} ends what does not sound");
+        } else {
+            assert!(self.down.insert(event.key), "{event:?} begins what sounds");
+            self.begun.push((event.beat, event.part, event.key));
+        }
+    }
+
+    /// The song jumps, which ends everything.
+    fn jump(&mut self, to: f64) {
+        for event in self.planner.jump(to) {
+            assert!(self.down.remove(&event.key), "{event:?} ends what does not sound");
+        }
+        self.down.clear();
+        self.now = to;
+        std::mem::take(&mut self.coming).iter().for_each(|event| self.sounds(event));
     }
 
     fn on(&mut self, key: u8) {
@@ -103,6 +122,58 @@ fn it_goes_on_from_the_next_beat_when_you_stop_and_gives_way_when_you_play() {
 }
 
 #[test]
+fn the_next_bar_is_counted_from_where_the_host_says_that_one_begins() {
+    // Quarter notes of a bar, where one begins, where the keys go up, and the bar from which it goes on.
+    let cases = [
+        (3.0, 0.0, 4.2, 6.0),
+        (3.0, 0.0, 5.9, 9.0),
+        // 4/4, and 3/4 from beat 16 on: before it, after it, and in a loop that goes back before it.
+        (4.0, 12.0, 15.5, 16.0),
+        (3.0, 16.0, 17.0, 19.0),
+        (4.0, 8.0, 9.0, 12.0),
+        // A bar long ago, before the song's beginning, or still to come.
+        (3.0, 16.0, 41.0, 43.0),
+        (3.0, -2.0, 17.0, 19.0),
+        (3.0, 100.0, 17.0, 19.0),
+        // 7/8 after a pickup of an eighth, and what is no bar.
+        (3.5, 0.5, 3.0, 4.0),
+        (0.0, f64::NAN, 17.0, 18.0),
+    ];
+    for (bar, start, stopped, wanted) in cases {
+        let mut stage = Stage::new(LiveSettings { from_bar: true, ..settings(LiveMode::Continue) });
+        let planner = &mut stage.planner;
+        planner.set_bar(3.5, 0.5);
+        planner.set_bar(3.0, 0.0);
+        planner.set_bar(bar, start);
+        planner.place(stopped);
+        planner.note_on(stopped, 0, 60, 90);
+        planner.note_off(stopped, 60);
+        let from = stopped + planner.ahead().unwrap();
+        assert!((from - wanted).abs() < 1e-9, "bars of {bar} from {start}: {from} after {stopped}");
+    }
+}
+
+#[test]
+fn a_meter_that_changes_before_the_next_bar_moves_it() {
+    let mut stage = Stage::new(LiveSettings { from_bar: true, ..settings(LiveMode::Continue) });
+    let planner = &mut stage.planner;
+    planner.place(15.9);
+    planner.note_on(15.9, 0, 60, 90);
+    planner.note_off(15.9, 60);
+    assert!((15.9 + planner.ahead().unwrap() - 20.0).abs() < 1e-9, "the next bar of 4/4 that can be planned for");
+    planner.place(16.0);
+    planner.set_bar(3.0, 16.0);
+    assert!((16.0 + planner.ahead().unwrap() - 19.0).abs() < 1e-9, "{:?}", planner.ahead());
+    // What has begun goes on.
+    stage.now = 16.0;
+    stage.to(24.0);
+    let planned: Vec<f64> = stage.planner.planned().map(|note| note.onset).collect();
+    stage.planner.set_bar(4.0, 24.0);
+    assert!(!planned.is_empty() && stage.begun[0].0 >= 19.0);
+    assert_eq!(stage.planner.planned().map(|note| note.onset).collect::<Vec<_>>(), planned);
+}
+
+#[test]
 fn the_other_parts_answer_and_never_yours() {
     let mut stage = Stage::new(settings(LiveMode::Accompany));
     stage.to(1.0);
@@ -127,14 +198,61 @@ fn only_chord_tones_within_the_register_are_played_where_that_is_asked_for() {
     for &(_, _, key) in &stage.begun {
         assert!([0, 4, 7].contains(&(key % 12)) && (50..=76).contains(&key), "{key}");
     }
-    // Another chord: nothing of the old one is left to come.
-    [48, 52, 55].into_iter().for_each(|key| stage.off(key));
-    [50, 53, 57].into_iter().for_each(|key| stage.on(key));
-    stage.to(stage.now + 0.5);
-    let begun = stage.begun.len();
-    stage.to(stage.now + 60.0);
-    assert!(stage.begun.len() > begun);
-    assert!(stage.begun[begun..].iter().all(|&(_, _, key)| [2, 5, 9].contains(&(key % 12))));
+    // Other chords, also where something of the old one is just about to come: nothing of it is left.
+    for chord in [[50, 53, 57], [48, 52, 55]].into_iter().cycle().take(8) {
+        let about_to_come = |stage: &Stage| {
+            let mut notes = stage.planner.planned();
+            notes.any(|note| (AHEAD + 0.02..0.2).contains(&(note.onset - stage.now)))
+        };
+        while !about_to_come(&stage) {
+            stage.to(stage.now + BLOCK / 2.0);
+            assert!(stage.now < 500.0, "it never is");
+        }
+        stage.planner.all_off(stage.now);
+        chord.into_iter().for_each(|key| stage.on(key));
+        let begun = stage.begun.len();
+        stage.to(stage.now + 30.0);
+        assert!(stage.begun.len() > begun);
+        let classes = chord.map(|key| key % 12);
+        let wrong: Vec<_> = stage.begun[begun..].iter().filter(|(_, _, key)| !classes.contains(&(key % 12))).collect();
+        assert!(wrong.is_empty(), "{wrong:?} with {chord:?}");
+    }
+}
+
+#[test]
+fn nothing_that_is_planned_clashes_with_a_note_that_is_played() {
+    // Twelfths of a beat before it is to sound: it is near, within a beat, and after a beat but before what a new plan can
+    // have ready a beat ahead.
+    for (look_ahead, ticks) in
+        [(1.0, 1.0..2.9), (1.0, 3.1..12.0), (4.0, 3.1..12.0), (1.0, 12.5..14.9), (4.0, 12.5..14.9)]
+    {
+        let mut stage = Stage::new(LiveSettings { look_ahead, ..settings(LiveMode::Accompany) });
+        stage.on(60);
+        stage.to(4.0);
+        let mut found = 0;
+        while found < 20 {
+            stage.to(stage.now + BLOCK / 2.0);
+            assert!(stage.now < 2_000.0, "{look_ahead}, {ticks:?}: {found}");
+            // What is sent ahead cannot be taken back.
+            let to_come = |stage: &Stage| -> Vec<PlannedNote> {
+                stage.planner.planned().filter(|note| note.onset > stage.now + AHEAD).collect()
+            };
+            let clash = |note: &PlannedNote, key: u8| matches!(note.key.abs_diff(key) % 12, 1 | 11);
+            let now = stage.now - BLOCK;
+            let near = |note: &&PlannedNote| ticks.contains(&((note.onset - now) * 12.0));
+            let before = to_come(&stage);
+            let Some(key) = before.iter().find(near).map(|note| note.key + 1) else { continue };
+            // Nothing else gives it away.
+            if before.iter().any(|note| clash(note, key) && !near(&note)) {
+                continue;
+            }
+            stage.planner.note_on(now, 0, key, 90);
+            let left: Vec<PlannedNote> = to_come(&stage).into_iter().filter(|note| clash(note, key)).collect();
+            assert!(left.is_empty(), "{look_ahead}, {ticks:?}: {left:?} with {key} at {now}");
+            stage.planner.note_off(now, key);
+            found += 1;
+        }
+    }
 }
 
 #[test]
@@ -188,17 +306,23 @@ fn no_beat_has_more_notes_than_the_musician_allows() {
 
 #[test]
 fn a_loop_of_four_bars_played_a_hundred_times_leaks_nothing_and_hangs_nothing() {
-    for mode in [LiveMode::Continue, LiveMode::Accompany] {
+    let cases = [
+        (LiveMode::Continue, 4.0, false),
+        (LiveMode::Continue, 4.0, true),
+        (LiveMode::Accompany, 4.0, false),
+        (LiveMode::Accompany, 4.0, true),
+        (LiveMode::Accompany, 3.5, true),
+    ];
+    for (mode, bar, told) in cases {
         let mut stage = Stage::new(settings(mode));
+        stage.planner.set_bar(bar, 0.0);
+        stage.planner.set_loop(told.then_some((0.0, 4.0 * bar)));
         let mut most = 0;
         for _ in 0..100 {
             stage.to(2.0);
             stage.phrase();
-            stage.to(16.0);
-            for event in stage.planner.jump(0.0) {
-                assert!(stage.down.remove(&event.key));
-            }
-            stage.now = 0.0;
+            stage.to(4.0 * bar);
+            stage.jump(0.0);
             most = most.max(stage.planner.remembered());
         }
         assert!(most <= 1024 + 256 + 8, "{most}");
@@ -206,6 +330,51 @@ fn a_loop_of_four_bars_played_a_hundred_times_leaks_nothing_and_hangs_nothing() 
         let due = stage.planner.forget();
         due.iter().for_each(|event| assert!(stage.down.remove(&event.key)));
         assert!(stage.down.is_empty());
+    }
+}
+
+#[test]
+fn what_comes_after_a_loops_end_is_planned_before_it_and_sounds_after_its_start() {
+    let mut stage = Stage::new(settings(LiveMode::Accompany));
+    stage.planner.set_loop(Some((8.0, 16.0)));
+    stage.on(60);
+    let mut most = 0;
+    for _ in 0..40 {
+        stage.to(16.0 - 2.0 * AHEAD);
+        let to_come = stage.planner.planned().filter(|note| (16.0..20.0).contains(&note.onset));
+        let planned: Vec<PlannedNote> = to_come.collect();
+        stage.to(16.0);
+        let begun = stage.begun.len();
+        stage.jump(8.0);
+        stage.to(12.0);
+        // A key that is held is not struck.
+        for wanted in planned.iter().filter(|note| note.key != 60) {
+            let same = |found: &&(f64, usize, u8)| found.2 == wanted.key && (found.0 - wanted.onset + 8.0).abs() < 1e-9;
+            assert!(stage.begun[begun..].iter().any(|found| same(&found)), "{wanted:?}: {:?}", &stage.begun[begun..]);
+        }
+        most = most.max(planned.len());
+    }
+    assert!(most > 3);
+    let found = stage.planner.foresight();
+    assert_eq!((found.late, found.forced[Cause::Jump as usize]), (0, 0), "{found:?}");
+    // A loop that is not foreseen: the song goes back from elsewhere.
+    stage.to(14.0);
+    stage.jump(8.0);
+    stage.to(10.0);
+    assert!(stage.planner.foresight().forced[Cause::Jump as usize] > 0);
+}
+
+#[test]
+fn the_next_bar_may_begin_after_the_song_has_gone_back() {
+    // A loop from beat 2 to 16 in bars of 4: after its end comes beat 2, and the next bar begins at 4.
+    for (stopped, wanted) in [(9.0, 12.0), (13.0, 18.0), (15.9, 18.0)] {
+        let mut stage = Stage::new(LiveSettings { from_bar: true, ..settings(LiveMode::Continue) });
+        stage.planner.set_loop(Some((2.0, 16.0)));
+        stage.planner.place(stopped);
+        stage.planner.note_on(stopped, 0, 60, 90);
+        stage.planner.note_off(stopped, 60);
+        let from = stopped + stage.planner.ahead().unwrap();
+        assert!((from - wanted).abs() < 1e-9, "{from} after {stopped}");
     }
 }
 

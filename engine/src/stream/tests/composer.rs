@@ -2,11 +2,10 @@
 
 use super::*;
 use crate::composer::live::{LiveMode, LiveSettings};
+use crate::memory::in_use_mib;
 
 const RATE: f64 = 48_000.0;
 const BLOCK: usize = 4_096;
-/// Beats of a block at 120 quarter notes a minute.
-const BEATS: f64 = BLOCK as f64 / RATE * 2.0;
 
 /// Offline engines wait for the composer: what it plays depends on the notes alone.
 fn composing(settings: LiveSettings) -> Engine {
@@ -39,12 +38,20 @@ struct Song {
     engine: Engine,
     playing: bool,
     beat: f64,
+    /// Quarter notes of a bar, and where one begins.
+    bar: (f64, f64),
+    /// Quarter notes a minute.
+    tempo: f64,
+    /// The loop that the host tells of.
+    cycle: Option<(f64, f64)>,
     /// Notes that the host believes to sound, and those that began: part and key.
     down: std::collections::BTreeSet<(u8, u8)>,
     begun: Vec<(u8, u8)>,
     /// Samples at which notes began.
     times: Vec<u64>,
     samples: u64,
+    /// The loudest sample of each part.
+    loudest: [f32; MAX_PARTS],
 }
 
 impl Song {
@@ -57,18 +64,35 @@ impl Song {
             engine,
             playing: true,
             beat: 0.0,
+            bar: (4.0, 0.0),
+            tempo: 120.0,
+            cycle: None,
             down: Default::default(),
             begun: Vec::new(),
             times: Vec::new(),
             samples: 0,
+            loudest: [0.0; MAX_PARTS],
         }
     }
 
     fn block(&mut self, events: &[EventKind]) {
         let audio = &mut self.engine.audio;
         events.iter().for_each(|&kind| audio.event(Event { offset: 0, kind }));
-        audio.transport(Transport { tempo_bpm: 120.0, beat: self.beat, playing: self.playing, bar: 4.0 });
+        let (bar, first) = self.bar;
+        let bar_start = first + ((self.beat - first) / bar).floor() * bar;
+        audio.transport(Transport {
+            tempo_bpm: self.tempo,
+            beat: self.beat,
+            playing: self.playing,
+            bar,
+            bar_start,
+            cycle: self.cycle,
+        });
         assert_eq!(audio.process(BLOCK), BLOCK);
+        for (part, loudest) in self.loudest.iter_mut().enumerate() {
+            let (left, right) = audio.part(part);
+            *loudest = left.iter().chain(right).fold(*loudest, |loudest, sample| loudest.max(sample.abs()));
+        }
         for note in audio.midi_out() {
             let place = (note.part, note.key);
             if note.on {
@@ -79,7 +103,7 @@ impl Song {
                 assert!(self.down.remove(&place), "{place:?} ends and never began");
             }
         }
-        self.beat += BEATS;
+        self.beat += BLOCK as f64 / RATE * self.tempo / 60.0;
         self.samples += BLOCK as u64;
     }
 
@@ -123,6 +147,34 @@ fn when_the_keys_are_up_the_ensemble_goes_on_and_plans_are_shown() {
 }
 
 #[test]
+fn it_goes_on_at_the_next_bar_of_the_hosts_meter_after_that_has_changed() {
+    let mut song = Song::new(LiveSettings { from_bar: true, ..settings(LiveMode::Continue) });
+    song.to(16.0);
+    // Bars of 4/4 so far, and of 3/4 from here on: they begin at 16, 19, 22.
+    song.bar = (3.0, 16.0);
+    let bars = [19.0, 25.0, 31.0, 37.0, 43.0, 49.0];
+    for bar in bars {
+        song.to(bar - 2.5);
+        song.block(&[EventKind::NoteOn { key: 60, velocity: 90 }]);
+        song.to(bar - 2.0);
+        song.block(&[EventKind::NoteOff { key: 60 }]);
+    }
+    song.to(60.0);
+    // What is heard is late by the latency.
+    let latency = f64::from(song.engine.control.latency_samples(RATE));
+    let beats: Vec<f64> = song.times.iter().map(|&at| (at as f64 - latency) / RATE * 2.0).collect();
+    // Each time the first after the musician's: until the next of those it is the composer's turn.
+    let first_after = |bar: f64| {
+        let after = beats.iter().map(|beat| beat - bar).filter(|after| (-2.25..3.0).contains(after));
+        after.reduce(f64::min)
+    };
+    let first: Vec<f64> = bars.into_iter().filter_map(first_after).collect();
+    assert!(first.len() > 3 && first.iter().all(|after| *after > -0.01), "beats after the next bar: {first:?}");
+    assert!(first.iter().any(|after| *after < 0.01), "beats after the next bar: {first:?}");
+    song.end();
+}
+
+#[test]
 fn the_musician_plays_one_part_and_the_others_are_composed() {
     let mut song = Song::new(LiveSettings { own_part: 1, ..settings(LiveMode::Accompany) });
     for _ in 0..6 {
@@ -133,6 +185,11 @@ fn the_musician_plays_one_part_and_the_others_are_composed() {
     assert_eq!(own, [60, 64, 67].repeat(6));
     assert!(song.begun.len() > own.len() + 3, "{:?}", song.begun);
     song.end();
+    // What was sent also sounds, and nothing else does.
+    for (part, &loudest) in song.loudest.iter().enumerate() {
+        let begun = song.begun.iter().any(|note| usize::from(note.0) == part);
+        assert_eq!(loudest > 0.1, begun, "part {part} is {loudest} loud, and of the notes that began {:?}", song.begun);
+    }
 }
 
 #[test]
@@ -187,18 +244,72 @@ fn a_musicians_register_density_and_chord_hold_in_what_sounds() {
     song.end();
 }
 
+/// In a process of its own: other tests ask for memory as they come and go.
 #[test]
-fn a_loop_of_four_bars_played_again_and_again_hangs_no_note() {
-    for mode in [LiveMode::Continue, LiveMode::Accompany] {
+fn a_loop_of_four_bars_played_a_hundred_times_leaks_nothing_and_hangs_no_note() {
+    let name = format!("{}::loop_a_hundred_times", module_path!().split_once("::").unwrap().1);
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    let done = alone.args(["--exact", &name, "--ignored", "--nocapture"]).output().unwrap();
+    let [said, complained] = [&done.stdout, &done.stderr].map(|said| String::from_utf8_lossy(said));
+    assert!(done.status.success() && said.contains("1 passed"), "{said}{complained}");
+}
+
+#[test]
+#[ignore = "the test above starts it"]
+fn loop_a_hundred_times() {
+    /// Mebibytes that chance may make of difference: of a leak, 80 loops would make it 7 KB each.
+    const CHANCE: f64 = 0.5;
+    for (mode, cycle) in [(LiveMode::Continue, None), (LiveMode::Accompany, Some((0.0, 8.0)))] {
         let mut song = Song::new(LiveSettings { per_beat: 1, ..settings(mode) });
-        for _ in 0..10 {
+        // Bars of 2/4.
+        (song.tempo, song.bar, song.cycle) = (240.0, (2.0, 0.0), cycle);
+        // As many notes as are remembered, of which the network hears as many as it ever will at once.
+        for key in (40..80).cycle().take(1_100) {
+            let audio = &mut song.engine.audio;
+            audio.event(Event { offset: 0, kind: EventKind::NoteOn { key, velocity: 90 } });
+            audio.event(Event { offset: 0, kind: EventKind::NoteOff { key } });
+            if key % 8 == 0 {
+                song.block(&[]);
+            }
+        }
+        let mut memory = Vec::new();
+        let played = song.begun.len();
+        for round in 1..=100 {
             song.beat = 0.0;
             song.phrase();
-            song.to(16.0);
+            song.to(8.0);
+            if round % 20 == 0 {
+                memory.push(in_use_mib());
+            }
         }
-        assert!(song.begun.len() > 60, "{}", song.begun.len());
+        let begun = song.begun.len() - played;
+        println!("{mode:?}: {begun} notes, MiB in use after every 20 loops: {memory:.2?}");
+        assert!(begun > 400, "{begun}");
+        assert!(memory[4] < memory[0] + CHANCE, "{mode:?}: MiB in use after every 20 loops: {memory:?}");
         song.end();
     }
+}
+
+#[test]
+fn in_a_loop_that_the_host_tells_of_notes_come_at_its_start_and_all_are_foreseen() {
+    let mut song = Song::new(LiveSettings { own_part: 1, ..settings(LiveMode::Accompany) });
+    song.cycle = Some((0.0, 8.0));
+    let latency = u64::from(song.engine.control.latency_samples(RATE));
+    song.phrase();
+    let mut starts = Vec::new();
+    for _ in 0..8 {
+        song.to(8.0);
+        song.beat = 0.0;
+        starts.push(song.samples + latency);
+    }
+    song.to(8.0);
+    // Where nothing is planned before the song goes back, nothing can begin within a quarter of a beat.
+    let quarter = RATE as u64 / 8;
+    let begun = |start: &&u64| song.times.iter().any(|at| (**start - 2..**start + quarter).contains(at));
+    assert!(starts.iter().filter(begun).count() > 4, "{starts:?}: {:?}", song.times);
+    let found = song.engine.telemetry.foresight().unwrap();
+    assert_eq!(found.forced[crate::composer::live::Cause::Jump as usize], 0, "{found:?}");
+    song.end();
 }
 
 #[test]
@@ -247,7 +358,7 @@ fn when_the_tempo_changes_what_is_composed_stays_on_the_beats_of_the_song() {
             if at == 6_000.0 {
                 engine.audio.event(Event { offset: 0, kind: EventKind::NoteOff { key: 60 } });
             }
-            engine.audio.transport(Transport { tempo_bpm: tempo, beat, playing: true, bar: 4.0 });
+            engine.audio.transport(Transport { tempo_bpm: tempo, beat, playing: true, ..Transport::default() });
             engine.audio.process(BLOCK);
             begun.extend(engine.audio.midi_out().filter(|n| n.on).map(|n| at + f64::from(n.offset) - latency));
             at += BLOCK as f64;
@@ -298,7 +409,7 @@ fn offline_the_same_is_composed_whatever_the_block_size() {
                     engine.audio.event(Event { offset: (when - at) as u32, kind });
                 }
                 let beat = at as f64 / RATE * 100.0 / 60.0;
-                engine.audio.transport(Transport { tempo_bpm: 100.0, beat, playing: true, bar: 4.0 });
+                engine.audio.transport(Transport { tempo_bpm: 100.0, beat, playing: true, ..Transport::default() });
                 engine.audio.process(block);
                 sent.extend(engine.audio.midi_out().map(|m| (at + u64::from(m.offset), m.part, m.key, m.velocity)));
                 at += block as u64;

@@ -143,7 +143,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         if accompanied {
             let beat = (played as f64 / RATE - 0.3) / SECONDS_PER_BEAT + 4.0;
-            engine.audio.transport(Transport { tempo_bpm: 60.0 / SECONDS_PER_BEAT, beat, playing: true, bar: 4.0 });
+            engine.audio.transport(Transport {
+                tempo_bpm: 60.0 / SECONDS_PER_BEAT,
+                beat,
+                playing: true,
+                ..Transport::default()
+            });
         }
         played += engine.audio.process(BLOCK);
         picture.draw(&Scene::read(&shared, &parameters), &parameters, played as f64 / RATE);

@@ -491,7 +491,7 @@ impl Worker for ComposerWorker {
         self.settings_seen = None;
         self.outbox.clear();
         let beat = self.clock.planner_beat(self.clock.sample);
-        self.send((0..128).map(|key| Due { beat, part: 0, key, velocity: 0 }));
+        self.send((0..128).map(|key| Due { beat, part: 0, key, velocity: 0, after: None }));
     }
 }
 

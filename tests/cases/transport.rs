@@ -137,6 +137,42 @@ fn a_song_that_starts_stops_loops_jumps_and_changes_its_tempo_is_heard_as_if_it_
     }
 }
 
+/// The composer answers a melody over a loop of four bars, which is played for less than half of each round.
+#[test]
+fn what_is_composed_over_a_hosts_loop_sounds_and_leaves_no_note_behind() {
+    /// Seconds of 16 beats at 240 a minute.
+    const LOOP: f64 = 4.0;
+    let back: Deed = |song| song.beat -= 16.0;
+    let deeds: [(f64, Deed); 4] =
+        [(0.0, |song| song.tempo = 240.0), (LOOP, back), (2.0 * LOOP, back), (3.0 * LOOP, |song| song.playing = false)];
+    let mut task = task("Sync");
+    task.parameters.extend(
+        [("Ensemble", "String quartet"), ("Composer", "Accompany")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let phrase = |round: f64| {
+        let note = move |(at, key)| Note { onset: round * LOOP + at, end: round * LOOP + at + 0.4, key, velocity: 90 };
+        [(0.1, 67), (0.6, 72), (1.1, 64)].map(note)
+    };
+    task.notes = [0.0, 1.0, 2.0].into_iter().flat_map(phrase).collect();
+    task.seconds = 3.0 * LOOP + 6.0;
+    let mut instance = instance(&task, true);
+    let heard = listen_to(&mut instance, &task, &deeds);
+    expect_a_clean_end(&heard, "a loop");
+    // The musician's part is the first; the melody has died away, and the next round has not begun.
+    let begun = |from: u64, to: u64| {
+        heard.sent.iter().filter(move |sent| sent.on && sent.channel > 0 && (from..to).contains(&sent.sample)).count()
+    };
+    let (rate, latency) = (f64::from(RATE), u64::from(instance.latency()));
+    for round in [0.0, 1.0, 2.0] {
+        let at = |seconds: f64| latency + ((round * LOOP + seconds) * rate) as u64;
+        assert!(begun(at(0.0), at(LOOP)) > 3, "round {round}: nothing is composed");
+        let (from, to) = (at(3.0), at(LOOP));
+        let level = listen::level(&heard.left[from as usize..to as usize]);
+        assert!(begun(at(2.5), to) > 0 && level > -55.0, "round {round}: what is composed is {level} dB loud");
+    }
+}
+
 /// A way to put the instrument to sleep and to wake it.
 type Wake = fn(&mut Instance);
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::GREY;
 use super::canvas::{Canvas, DrawError};
-use super::spectrogram::{colour, levels};
+use super::spectrogram::{FLOOR_DB, colour, levels, loudest};
 
 /// Width, height of the spectrogram, and height of the levels under it.
 const SIZE: (u32, u32, u32) = (560, 150, 60);
@@ -12,6 +12,8 @@ const LEFT: [u8; 3] = [0xff, 0xe6, 0x80];
 const RIGHT: [u8; 3] = [0x38, 0xc6, 0xd9];
 /// Level at the middle line, dB below the loudest column.
 const RANGE_DB: f32 = 50.0;
+/// Level of silence, dB.
+const SILENCE_DB: f32 = -120.0;
 const MARK: f32 = 1.0;
 
 /// Draws the spectrogram, 30 Hz to 16 kHz, and under it the level of the left channel upwards and of the right one
@@ -29,12 +31,12 @@ fn sheet(left: &[f32], right: &[f32], sample_rate: u32) -> Option<Canvas> {
     let (columns, rows) = (width as usize, sound as usize);
     let mid: Vec<f32> = left.iter().zip(right).map(|(l, r)| (l + r) * 0.5).collect();
     let seen = levels(&mid, sample_rate, columns, rows);
-    let loudest = seen.iter().copied().fold(f32::MIN, f32::max).max(-120.0);
+    let loudest = loudest(&seen);
     for (i, &level) in seen.iter().enumerate() {
-        canvas.dot((i / rows) as u32, (i % rows) as u32, colour(1.0 + (level - loudest) / 80.0));
+        canvas.dot((i / rows) as u32, (i % rows) as u32, colour(1.0 - (level - loudest) / FLOOR_DB));
     }
     let sides = [left, right].map(|side| heights(side, columns));
-    let most = sides.iter().flatten().copied().fold(-120.0, f32::max);
+    let most = sides.iter().flatten().copied().fold(SILENCE_DB + RANGE_DB, f32::max);
     let (half, middle) = (level as f32 / 2.0, sound as f32 + level as f32 / 2.0);
     for column in 0..columns {
         let [up, down] = sides.each_ref().map(|side| (1.0 + (side[column] - most) / RANGE_DB).clamp(0.0, 1.0) * half);
@@ -76,6 +78,6 @@ mod tests {
         let (up, down) = (inked(&canvas, LEFT), inked(&canvas, RIGHT));
         assert!(up > 25 && (2..20).contains(&down), "{up} {down}");
         let nothing = sheet(&[], &[], 48_000).unwrap();
-        assert_eq!((inked(&nothing, LEFT) < 31, nothing.pixel(5, 5)), (true, colour(0.0)));
+        assert_eq!((inked(&nothing, LEFT), nothing.pixel(5, 5)), (0, colour(0.0)));
     }
 }

@@ -13,7 +13,9 @@ const WINDOW: usize = 4096;
 /// Lowest and highest frequency, Hz.
 const RANGE: (f64, f64) = (30.0, 16_000.0);
 /// Level of black below the loudest point, dB.
-const FLOOR_DB: f32 = -80.0;
+pub(super) const FLOOR_DB: f32 = -80.0;
+/// Level of silence, dB of a bin's power.
+const SILENCE_DB: f32 = -120.0;
 /// Anchors of the colour map, dark to bright, evenly spaced (after matplotlib's magma).
 const COLOURS: [[u8; 3]; 7] =
     [[0, 0, 4], [40, 17, 89], [101, 26, 128], [161, 48, 126], [222, 73, 104], [254, 159, 109], [252, 253, 191]];
@@ -39,7 +41,7 @@ fn sheet(mid: &[f32], sample_rate: u32, parts: &[DrawnPart<'_>]) -> Option<Canva
     let (left, top, width, height) = canvas.plot();
     let (columns, rows) = (width as usize, height as usize);
     let levels = levels(mid, sample_rate, columns, rows);
-    let loudest = levels.iter().copied().fold(f32::MIN, f32::max).max(-120.0);
+    let loudest = loudest(&levels);
     for (i, &level) in levels.iter().enumerate() {
         let (column, row) = (i / rows, i % rows);
         canvas.dot(left as u32 + column as u32, top as u32 + row as u32, colour(1.0 - (level - loudest) / FLOOR_DB));
@@ -68,6 +70,11 @@ fn sheet(mid: &[f32], sample_rate: u32, parts: &[DrawnPart<'_>]) -> Option<Canva
 fn y_of(hz: f64, top: f32, height: f32) -> f32 {
     let place = (hz / RANGE.0).ln() / (RANGE.1 / RANGE.0).ln();
     top + height * (1.0 - place.clamp(0.0, 1.0) as f32)
+}
+
+/// The level that is drawn brightest. Of silence that is none: all of it is black.
+pub(super) fn loudest(levels: &[f32]) -> f32 {
+    levels.iter().copied().fold(SILENCE_DB - FLOOR_DB, f32::max)
 }
 
 /// Level in dB of every pixel, column by column from the top.

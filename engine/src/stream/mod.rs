@@ -7,7 +7,8 @@
 //! What it promises:
 //! * [`AudioSide::process`] never allocates, locks, logs, panics, or (unless the host bounces) waits.
 //! * In [`Mode::Sync`] a note at host sample `t` sounds at `t + latency_samples(..)`, always: audio that is
-//!   late is dropped and counted, never delayed, and what is held sounds on without it. In [`Mode::Live`] it sounds in the same block, at its offset.
+//!   late is dropped and counted, never delayed, and what is held sounds on without it, if its part has single notes by
+//!   then. In [`Mode::Live`] it sounds in the same block, at its offset.
 //! * Offline, the same notes give the same bytes, whatever the block size, and the composer the same notes.
 //! * Without ONNX Runtime or without models the engine runs, silent, and [`Telemetry::status`] says what to do.
 //!

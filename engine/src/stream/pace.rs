@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// once would look like a bounce; longer, and the first notes of a bounce would be missed.
 const WINDOW_SECONDS: f64 = 0.5;
 /// A window that takes the host less than this share of its own length is not being listened to.
-const HURRY: f64 = 0.4;
+pub(super) const HURRY: f64 = 0.4;
 /// A bounce is over when a window takes at least this share: a host that bounces on a busy machine may dawdle, and one that
 /// plays cannot be early by so much for so long.
 const PLAYS: f64 = 0.75;

@@ -204,6 +204,10 @@ impl Heard {
 }
 
 /// Plays events at absolute samples through blocks of one size.
+/// Between blocks of 480 samples at 48 kHz: twice as fast as time, which is not yet a bounce.
+const QUICK: Duration = Duration::from_millis(5);
+const _: () = assert!(super::pace::HURRY < 0.5);
+
 fn play(audio: &mut AudioSide, events: &[(u64, EventKind)], samples: u64, block: usize, pace: Duration) -> Heard {
     let mut heard = Heard { parts: vec![Vec::new(); MAX_PARTS], midi: Vec::new() };
     let mut at = 0u64;
@@ -328,16 +332,16 @@ fn a_worker_too_slow_for_real_time_is_counted_and_its_audio_never_slips() {
     engine.audio.process(1);
     wait_until("loading", || engine.telemetry.ready());
     engine.audio.reset();
-    // Three times faster than time, which is not yet a bounce: a segment that takes 600 ms is three hops late.
+    // Twice as fast as time, a segment that takes 600 ms is a hop late, and the next one two.
     behaviour.takes_ms.store(600, Ordering::Relaxed);
     let events: Vec<_> = (0..40u64).map(|i| (i * 9_600, on(0, 40 + (i % 40) as u8).kind)).collect();
-    let mut heard = play(&mut engine.audio, &events, 384_000, 480, Duration::from_millis(3));
+    let mut heard = play(&mut engine.audio, &events, 384_000, 480, QUICK);
     behaviour.takes_ms.store(0, Ordering::Relaxed);
     assert!(engine.telemetry.underruns() > 0);
     std::thread::sleep(Duration::from_millis(700));
     let more: Vec<_> = (0..10u64).map(|i| (i * 9_600, on(0, 80 + i as u8).kind)).collect();
     let begun = heard.parts[0].len() as u64;
-    let tail = play(&mut engine.audio, &more, 200_000, 480, Duration::from_millis(3));
+    let tail = play(&mut engine.audio, &more, 200_000, 480, QUICK);
     for (all, tail) in heard.parts.iter_mut().zip(tail.parts) {
         all.extend(tail);
     }

@@ -13,9 +13,9 @@ fn the_dropout_meter_counts_exactly_the_segments_that_were_lost() {
         engine.telemetry.ready()
     });
     engine.audio.reset();
-    // Segments 4, 9 and 14 are lost; the last of them is over at 9.6 s and one latency. Three times faster than time.
+    // Segments 4, 9 and 14 are lost; the last of them is over at 9.6 s and one latency.
     let events: Vec<_> = (0..90u64).map(|i| (i * 4_800, on(0, 40 + (i % 40) as u8).kind)).collect();
-    play(&mut engine.audio, &events, 540_000, 480, Duration::from_millis(3));
+    play(&mut engine.audio, &events, 540_000, 480, QUICK);
     assert_eq!(engine.telemetry.underruns(), 3);
 }
 
@@ -76,7 +76,7 @@ fn a_provider_that_is_lost_for_good_is_said_and_the_instant_voice_carries_on() {
     assert!(engine.telemetry.status().sentence.contains("prior model failed"), "{:?}", engine.telemetry.status());
     // In Sync as well, one latency later, and it says so still.
     engine.control.set_mode(Mode::Sync);
-    let heard = play(&mut engine.audio, &[(0, note(62))], 120_000, 512, Duration::from_millis(4)).mix();
+    let heard = play(&mut engine.audio, &[(0, note(62))], 120_000, 480, QUICK).mix();
     assert!(heard[78_000..].chunks(480).all(|chunk| live::rms(chunk) > 0.02), "a gap");
     assert!(engine.telemetry.underruns() > 0);
     assert_eq!(engine.telemetry.status().kind, StatusKind::Warning, "{:?}", engine.telemetry.status());
@@ -105,14 +105,13 @@ fn in_sync_the_instant_voice_carries_on_where_a_segment_is_missing() {
             engine.audio.process(480);
             engine.telemetry.ready()
         });
-        // Three times faster than time. The table fills beside what is played, which is nothing yet.
-        let pace = Duration::from_millis(3);
-        play(&mut engine.audio, &[], 144_000, 480, pace);
+        // The table fills beside what is played, which is nothing yet.
+        play(&mut engine.audio, &[], 144_000, 480, QUICK);
         engine.audio.reset();
         let note = |key| EventKind::NoteOn { key, velocity: 96 };
         // The second note begins in the middle of segment 4, which is heard from 122,880 and a latency on.
         let held = [(4_800, note(57)), (138_240, note(64))];
-        let mut heard = play(&mut engine.audio, &held, 200_000, 480, pace).mix();
+        let mut heard = play(&mut engine.audio, &held, 200_000, 480, QUICK).mix();
         let underruns = engine.telemetry.underruns();
         if gap != Gap::Lost {
             // Whatever is rendered next, a segment after the fourth, is the one.
@@ -122,10 +121,10 @@ fn in_sync_the_instant_voice_carries_on_where_a_segment_is_missing() {
                 Gap::Panics => &behaviour.panics,
                 _ => &behaviour.takes_ms,
             };
-            asked.store(if gap == Gap::Late { 300 } else { 1 }, Ordering::Relaxed);
+            asked.store(if gap == Gap::Late { 600 } else { 1 }, Ordering::Relaxed);
         }
         let after = [(40_000, off(0, 57).kind), (40_000, off(0, 64).kind)];
-        heard.extend(play(&mut engine.audio, &after, 160_000, 480, pace).mix());
+        heard.extend(play(&mut engine.audio, &after, 160_000, 480, QUICK).mix());
         behaviour.takes_ms.store(0, Ordering::Relaxed);
         // Until the keys go up, everything is there, and nothing is heard of how.
         let end = 240_000 + LATENCY - 480;
@@ -155,10 +154,10 @@ fn in_sync_a_gap_in_which_nothing_is_held_is_silent() {
         engine.audio.process(480);
         engine.telemetry.ready()
     });
-    play(&mut engine.audio, &[], 144_000, 480, Duration::from_millis(3));
+    play(&mut engine.audio, &[], 144_000, 480, QUICK);
     engine.audio.reset();
     let events = [(0, EventKind::NoteOn { key: 57, velocity: 96 }), (24_000, off(0, 57).kind)];
-    let heard = play(&mut engine.audio, &events, 240_000, 480, Duration::from_millis(3)).mix();
+    let heard = play(&mut engine.audio, &events, 240_000, 480, QUICK).mix();
     assert_eq!(engine.telemetry.underruns(), 1);
     assert!(heard[200_160..230_880].iter().all(|x| *x == 0.0));
     assert!(live::rms(&heard[80_000..100_000]) > 0.02);
@@ -204,7 +203,7 @@ fn an_arranger_that_panics_is_started_again_and_nothing_hangs() {
         let mut events = vec![(0, on(0, 60).kind), (0, on(0, 64).kind), (9_600, on(0, PANICS).kind)];
         events.extend([(96_000, on(0, 67).kind), (100_000, off(0, 67).kind), (110_000, off(0, 60).kind)]);
         events.extend([(110_000, off(0, 64).kind), (110_000, off(0, PANICS).kind)]);
-        let heard = play(&mut engine.audio, &events, 240_000, 480, Duration::from_millis(3));
+        let heard = play(&mut engine.audio, &events, 240_000, 480, QUICK);
         let told = |key, on| heard.midi.iter().filter(|m| m.2 == key && (m.3 > 0) == on).count();
         for key in [60, 64, 67] {
             assert_eq!((told(key, true), told(key, false)), (1, 1), "{mode:?}: key {key}");

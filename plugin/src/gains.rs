@@ -1,5 +1,7 @@
 //! Gains that never click: decibels from the parameters, linear factors with a short ramp for the samples.
 
+use ripieno_engine::stream::smooth;
+
 /// Seconds from one gain to the next: short enough to feel immediate, long enough not to click.
 const RAMP_SECONDS: f32 = 0.02;
 /// The bottom of every gain parameter, in dB. It means silence.
@@ -12,19 +14,20 @@ pub fn linear(db: f32) -> f32 {
     if db > SILENCE_DB { 10f32.powf(db.min(MAX_DB) / 20.0) } else { 0.0 }
 }
 
-/// A gain that moves to its target in a straight line, sample by sample, so that block sizes do not change it.
+/// A gain that moves to its target sample by sample, so that block sizes do not change it, and without corners.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ramp {
-    current: f32,
+    from: f32,
     target: f32,
+    /// How far it is, 0 to 1, and its change per sample.
+    share: f32,
     step: f32,
-    left: u32,
 }
 
 impl Ramp {
     /// A gain at rest.
     pub const fn new(gain: f32) -> Self {
-        Self { current: gain, target: gain, step: 0.0, left: 0 }
+        Self { from: gain, target: gain, share: 1.0, step: 0.0 }
     }
 
     /// Moves towards `gain` (linear) from the next sample on.
@@ -32,20 +35,21 @@ impl Ramp {
         if gain == self.target {
             return;
         }
-        let samples = ((sample_rate * RAMP_SECONDS) as u32).max(1);
-        self.target = gain;
-        self.step = (gain - self.current) / samples as f32;
-        self.left = samples;
+        *self = Self { from: self.now(), target: gain, share: 0.0, step: 1.0 / (sample_rate * RAMP_SECONDS).max(1.0) };
     }
 
     /// The gain of the next sample.
     #[inline]
     pub fn advance(&mut self) -> f32 {
-        if self.left > 0 {
-            self.left -= 1;
-            self.current = if self.left == 0 { self.target } else { self.current + self.step };
+        if self.share < 1.0 {
+            self.share = (self.share + self.step).min(1.0);
         }
-        self.current
+        self.now()
+    }
+
+    #[inline]
+    fn now(&self) -> f32 {
+        if self.share < 1.0 { self.from + (self.target - self.from) * smooth(self.share) } else { self.target }
     }
 }
 
@@ -66,9 +70,9 @@ mod tests {
         let mut ramp = Ramp::new(0.0);
         ramp.aim(1.0, 48_000.0);
         let mut last = 0.0;
-        for _ in 0..960 {
+        for _ in 0..961 {
             let next = ramp.advance();
-            assert!((0.0..0.0011).contains(&(next - last)), "{last} to {next}");
+            assert!((0.0..0.0016).contains(&(next - last)), "{last} to {next}");
             last = next;
         }
         assert_eq!(last, 1.0);

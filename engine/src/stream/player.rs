@@ -6,6 +6,7 @@
 //! begins within a millisecond and not in the middle of a wave.
 
 use super::MAX_PARTS;
+use super::fade::smooth;
 use super::message::Packet;
 use ringbuf::traits::{Consumer, Producer};
 use ringbuf::{HeapCons, HeapProd};
@@ -20,9 +21,9 @@ pub(super) struct StreamPlayer {
     outgoing: HeapProd<Box<Packet>>,
     /// Packets of the running stream in order of time; capacity [`PACKETS`], allocated once.
     queue: VecDeque<Box<Packet>>,
-    /// Gain of the fades, 0 to 1.
-    gain: f32,
-    /// Change of `gain` per sample: 5 ms from 0 to 1.
+    /// How far a fade is, 0 to 1.
+    share: f32,
+    /// Change of `share` per sample: 5 ms from 0 to 1.
     step: f32,
     /// The gap under way.
     gap: Option<Gap>,
@@ -57,7 +58,7 @@ impl StreamPlayer {
             incoming,
             outgoing,
             queue: VecDeque::with_capacity(PACKETS),
-            gain: 1.0,
+            share: 1.0,
             step: 1.0 / 240.0,
             gap: None,
             rest: Vec::new(),
@@ -81,7 +82,7 @@ impl StreamPlayer {
         while let Some(packet) = self.queue.pop_front() {
             self.give_back(packet);
         }
-        self.gain = 1.0;
+        self.share = 1.0;
         self.step = 200.0 / rate as f32;
         self.gap = None;
         self.rise = u64::from(rate) / 1_000;
@@ -155,20 +156,20 @@ impl StreamPlayer {
                 let run = samples.min(left) as usize;
                 rendered.gaps += u64::from(self.begin_gap(gap, now));
                 rendered.lacks = true;
-                self.gain = 0.0;
+                self.share = 0.0;
                 self.rest[at + done..at + done + run].fill(1.0);
                 done += run;
                 continue;
             }
-            let (gain, step, rest) = (&mut self.gain, self.step, &mut self.rest);
+            let (share, step, rest) = (&mut self.share, self.step, &mut self.rest);
             let Some(packet) = self.queue.front() else { break };
             self.gap = None;
             let from = (now - packet.start) as usize;
             let count = (packet.frames - from).min(frames - done);
             let fade = (1.0 / step) as u64;
             // The last sample of this run is far from the end of what is known: no fade can begin in it.
-            let steady = *gain >= 1.0 && (hold || end - now > fade + count as u64);
-            let begin = *gain;
+            let steady = *share >= 1.0 && (hold || end - now > fade + count as u64);
+            let begin = *share;
             for (part, targets) in parts.iter_mut().enumerate() {
                 let Some(channels) = packet.part(part) else { continue };
                 for (target, source) in targets.iter_mut().zip([channels.0, channels.1]) {
@@ -178,14 +179,14 @@ impl StreamPlayer {
                         fade_run(target, begin, step, end - now, hold);
                     }
                     if now < self.rise {
-                        let risen = (now..self.rise).map(|at| at as f32 / self.rise as f32);
+                        let risen = (now..self.rise).map(|at| smooth(at as f32 / self.rise as f32));
                         target.iter_mut().zip(risen).for_each(|(sample, gain)| *sample *= gain);
                     }
                 }
             }
             if !steady {
                 let rest = &mut rest[at + done..at + done + count];
-                *gain = fade_run_gain(begin, step, rest, end - now, hold);
+                *share = fade_run_rest(begin, step, rest, end - now, hold);
                 rendered.lacks |= rest.iter().any(|rest| *rest > 0.0);
             }
             done += count;
@@ -209,28 +210,28 @@ fn contiguous_end<'a>(packets: impl Iterator<Item = &'a Box<Packet>>, from: u64)
     packets.fold(from, |end, packet| if packet.start <= end { end.max(packet.end()) } else { end })
 }
 
-/// The gain of the next sample: down as fast as needed to reach 0 when `remaining` samples are played, else up.
+/// The share of the next sample: down as fast as needed to reach 0 when `remaining` samples are played, else up.
 #[inline]
-fn next_gain(gain: f32, step: f32, remaining: u64, hold: bool) -> f32 {
+fn next_share(share: f32, step: f32, remaining: u64, hold: bool) -> f32 {
     let room = remaining.saturating_sub(1) as f32 * step;
-    let up = (gain + step).min(1.0);
+    let up = (share + step).min(1.0);
     if hold { up } else { up.min(room) }
 }
 
-fn fade_run(target: &mut [f32], mut gain: f32, step: f32, remaining: u64, hold: bool) {
+fn fade_run(target: &mut [f32], mut share: f32, step: f32, remaining: u64, hold: bool) {
     for (i, sample) in target.iter_mut().enumerate() {
-        gain = next_gain(gain, step, remaining - i as u64, hold);
-        *sample *= gain;
+        share = next_share(share, step, remaining - i as u64, hold);
+        *sample *= smooth(share);
     }
 }
 
-/// Leaves what each sample's gain leaves in `rest`; returns the last gain.
-fn fade_run_gain(mut gain: f32, step: f32, rest: &mut [f32], remaining: u64, hold: bool) -> f32 {
+/// Leaves what each sample's gain leaves in `rest`; returns the last share.
+fn fade_run_rest(mut share: f32, step: f32, rest: &mut [f32], remaining: u64, hold: bool) -> f32 {
     for (i, rest) in rest.iter_mut().enumerate() {
-        gain = next_gain(gain, step, remaining - i as u64, hold);
-        *rest = 1.0 - gain;
+        share = next_share(share, step, remaining - i as u64, hold);
+        *rest = 1.0 - smooth(share);
     }
-    gain
+    share
 }
 
 #[cfg(test)]
@@ -280,6 +281,14 @@ mod tests {
         assert!((heard[2_499] - 1.0).abs() < 1e-6 && heard[1_500] < 0.01);
     }
 
+    /// Fades of so many samples have no step and no corner.
+    fn expect_smooth(heard: &[f32], samples: f32) {
+        let step = heard.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+        assert!(step <= 1.5 / samples + 1e-5, "a step of {step}");
+        let bend = heard.windows(3).map(|w| (w[2] - 2.0 * w[1] + w[0]).abs()).fold(0.0, f32::max);
+        assert!(bend <= 6.0 / (samples * samples) + 1e-6, "a corner of {bend}");
+    }
+
     #[test]
     fn a_gap_is_faded_into_and_out_of_without_a_step() {
         for block in [1, 7, 64, 5_000] {
@@ -301,8 +310,7 @@ mod tests {
             let whole = heard.iter().zip(&rest).skip(48).all(|(heard, rest)| (heard + rest - 1.0).abs() < 1e-6);
             assert!(whole, "block {block}: {rest:?}");
             // From the end of the stream's own rise on.
-            let jump = heard[48..].windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
-            assert!(jump <= 1.0 / 240.0 + 1e-5, "block {block}: a step of {jump}");
+            expect_smooth(&heard[48..], 240.0);
             assert_eq!(gaps, 1, "block {block}");
             assert_eq!(heard[700], 1.0);
             assert_eq!(heard[1_200], 0.0);
@@ -328,8 +336,7 @@ mod tests {
                 heard.extend_from_slice(&parts[0][0]);
             }
             assert_eq!(gaps, 3, "block {block}");
-            let jump = heard[48..].windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
-            assert!(jump <= 1.0 / 240.0 + 1e-5, "block {block}: a step of {jump}");
+            expect_smooth(&heard[48..], 240.0);
             assert!(heard[1_000..2_000].iter().all(|&x| x == 0.0) && heard[2_500] == 1.0);
         }
     }
@@ -361,8 +368,7 @@ mod tests {
                 player.render(heard.len() as u64 - 1, 0, frames, true, &mut parts);
                 heard.extend_from_slice(&parts[0][0]);
             }
-            let jump = heard.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
-            assert!(jump <= 1.0 / 48.0 + 1e-5, "block {block}: a step of {jump}");
+            expect_smooth(&heard, 48.0);
             assert_eq!(heard[49..], [1.0; 952]);
         }
     }

@@ -1,6 +1,7 @@
 //! The end of a stream that is left for another: what it would have played next, faded out under the new one.
 
 use super::MAX_PARTS;
+use super::fade::smooth;
 
 /// Seconds of the fade.
 const SECONDS: f64 = 0.01;
@@ -43,7 +44,7 @@ impl Tail {
         render(&mut self.parts);
         for channel in self.parts.iter_mut().flatten() {
             for (i, sample) in channel.iter_mut().enumerate() {
-                *sample *= 1.0 - (i + 1) as f32 / frames as f32;
+                *sample *= smooth(1.0 - (i + 1) as f32 / frames as f32);
             }
         }
     }
@@ -84,7 +85,7 @@ mod tests {
                 assert!(parts[0][0].iter().all(|x| *x == 0.0));
                 heard.extend_from_slice(&parts[2][1]);
             }
-            assert!(heard[0] > 0.99 && heard.windows(2).all(|w| w[0] - w[1] >= 0.0 && w[0] - w[1] < 0.003));
+            assert!(heard[0] > 0.99 && heard.windows(2).all(|w| w[0] - w[1] >= 0.0 && w[0] - w[1] < 0.0032));
             assert!(heard[480..].iter().all(|x| *x == 0.0));
         }
     }

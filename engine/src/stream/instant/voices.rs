@@ -7,6 +7,7 @@
 
 use super::table::TableNote;
 use crate::stream::MAX_PARTS;
+use crate::stream::fade::smooth;
 use crate::stream::live::{CHUNK, Cover};
 use crate::stream::message::{BankMessage, Cast};
 use crate::stream::telemetry::Telemetry;
@@ -45,7 +46,7 @@ struct Voice {
     /// Release envelope: 1 while held, then falling by `decay` per sample.
     envelope: f32,
     decay: f32,
-    /// Linear edge against clicks, 0 to 1, and its change per sample. Falling to 0 ends the voice.
+    /// Fade against clicks, 0 to 1, and its change per sample; the gain is the [smooth] one. Falling to 0 ends the voice.
     edge: f32,
     edge_step: f32,
     /// The key is down; the pedal may hold the voice when it no longer is.
@@ -419,7 +420,7 @@ fn play(voice: &mut Voice, left: &mut [f32], right: &mut [f32], rest: impl Fn(us
         let x = (voice.at - index as f64) as f32;
         let before = note.frames[index.saturating_sub(1)];
         let [here, next, after] = [note.frames[index], note.frames[index + 1], note.frames[index + 2]];
-        let gain = voice.level * voice.envelope * voice.edge * rest(i);
+        let gain = voice.level * voice.envelope * smooth(voice.edge) * rest(i);
         *l += gain * hermite(before[0], here[0], next[0], after[0], x);
         *r += gain * hermite(before[1], here[1], next[1], after[1], x);
         advance(voice, &note);
@@ -599,6 +600,26 @@ mod tests {
         heard.extend(block(&mut voices, 2_400)[0][0].iter());
         assert!(count >= MAX_VOICES);
         assert!(largest_step(&heard) < 0.25 * TAU * 262.0 / 48e3 * 1.2 + 0.001, "{}", largest_step(&heard));
+    }
+
+    #[test]
+    fn a_stolen_voice_ends_without_a_corner_at_any_rate() {
+        const RATE: u32 = 192_000;
+        let wave: Vec<f32> = (0..480_000).map(|i| 0.25 * (TAU * 110.0 * i as f32 / RATE as f32).sin()).collect();
+        let mut voices = voices(1);
+        voices.begin(RATE);
+        let note = TableNote::prepare(45, 96, &wave, &wave, RATE, 2.5).unwrap();
+        voices.bank(BankMessage::Note { slot: 0, note: Arc::new(note) });
+        let bend = |x: &[f32]| x.windows(3).map(|w| (w[2] - 2.0 * w[1] + w[0]).abs()).fold(0.0, f32::max);
+        voices.note_on(45, 96, 0);
+        // Somewhere between a crest and a zero, so that neither hides the fade.
+        let tone = block(&mut voices, 20_150)[0][0].split_off(10_000);
+        voices.all_off();
+        let fading = block(&mut voices, 4_800)[0][0].clone();
+        assert_eq!(voices.count(), 0);
+        let all = [&tone[..], &fading].concat();
+        // What is left is rounding, and the fade's own bend.
+        assert!(bend(&all) < 3.0 * bend(&tone) + 1e-6, "{} beside {}", bend(&all), bend(&tone));
     }
 
     #[test]

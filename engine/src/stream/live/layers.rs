@@ -5,6 +5,7 @@
 //! instant voice comes back, and that nothing is allocated or freed here.
 
 use super::super::MAX_PARTS;
+use super::super::fade::smooth;
 use super::super::instant::Sounding;
 use super::super::telemetry::Telemetry;
 use ringbuf::traits::{Consumer, Producer};
@@ -82,8 +83,9 @@ pub fn window_samples(rate: u32) -> u64 {
 
 struct Layer {
     passage: Box<Passage>,
-    weight: f32,
-    /// Change of weight per sample.
+    /// How far its fade is, 0 to 1; its weight is the [smooth] one.
+    share: f32,
+    /// Change of share per sample.
     slope: f32,
     /// Level against what sounded when it came, and on its way to 1.
     gain: f32,
@@ -314,7 +316,7 @@ impl Layers {
                 // What falls faster already goes on so.
                 layer.slope = layer.slope.min(-slope);
             }
-            part.layers[slot] = Some(Layer { passage, weight: 0.0, slope, gain, arrived: false });
+            part.layers[slot] = Some(Layer { passage, share: 0.0, slope, gain, arrived: false });
         }
     }
 
@@ -365,21 +367,21 @@ impl Layers {
         let out = out_left[at..at + count].iter_mut().zip(&mut out_right[at..at + count]);
         let samples = left[from..].iter().zip(&right[from..]);
         for (((out_left, out_right), (left, right)), weight) in out.zip(samples).zip(weights.iter_mut()) {
-            *weight = layer.weight;
-            let gain = layer.weight * layer.gain;
+            *weight = smooth(layer.share);
+            let gain = *weight * layer.gain;
             *out_left += gain * left;
             *out_right += gain * right;
-            layer.weight = (layer.weight + layer.slope).clamp(0.0, 1.0);
+            layer.share = (layer.share + layer.slope).clamp(0.0, 1.0);
             layer.gain += (1.0 - layer.gain) * relax;
         }
         self.cover.parts[index][slot] = Some(passage.known);
-        if layer.weight >= 1.0 && !layer.arrived {
+        if layer.share >= 1.0 && !layer.arrived {
             layer.arrived = true;
             self.cover.arrived[index] = Some(passage.known);
         }
         // The fade may reach 0 a few samples early.
         let ended = now + (frames + CHUNK) as u64 >= passage.end();
-        if count == frames && (layer.slope >= 0.0 || layer.weight > 0.0) {
+        if count == frames && (layer.slope >= 0.0 || layer.share > 0.0) {
             return false;
         }
         if let Some(layer) = self.parts[index].layers[slot].take() {

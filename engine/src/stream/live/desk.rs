@@ -11,6 +11,8 @@ use crate::synth::{Guidance, PassageAudio, PassagePart, PassageRequest};
 const RINGING: f64 = 2.0;
 /// A passage whose last tenth of a second stays below this (-74 dB) has died away.
 const INAUDIBLE: f32 = 2e-4;
+/// Seconds from a passage's being on its way until its fade is over: a block of the host, and the fade.
+const ARRIVES: f64 = 0.04;
 /// Frames of 10 ms per second.
 const FRAMES: f64 = 100.0;
 
@@ -46,9 +48,24 @@ struct Part {
     changed_frame: Option<i64>,
     before: Option<PassageAudio>,
     ends: Option<f64>,
+    /// Stream seconds: up to where the last passage knows everything, and when it was on its way.
+    known: f64,
+    sent: f64,
+    /// What was struck before has been heard in context.
+    heard: f64,
     steps: usize,
     /// The last passage died away, and nothing changed since.
     silent: bool,
+}
+
+impl Part {
+    /// When the first note was struck that is held and waits to be heard in context, in stream seconds. One that was on its way
+    /// to it waits again: what was played since has overtaken it.
+    fn struck(&self) -> Option<f64> {
+        self.changed?;
+        let held = self.now.iter().flat_map(|change| &change.notes).filter(|note| note.end.is_infinite());
+        held.map(|note| note.onset).filter(|onset| *onset >= self.heard).min_by(f64::total_cmp)
+    }
 }
 
 /// A run of the networks, and for whom.
@@ -83,6 +100,9 @@ impl Desk {
         let Some(part) = self.parts.get_mut(change.part) else { return false };
         let seconds = change.changed as f64 / f64::from(change.rate);
         let frame = (seconds * FRAMES).floor() as i64;
+        if part.changed.is_none() && seconds > part.sent + ARRIVES {
+            part.heard = part.known;
+        }
         part.changed = part.changed.or(Some(seconds));
         part.changed_frame = Some(part.changed_frame.map_or(frame, |before| before.min(frame)));
         part.silent = false;
@@ -103,7 +123,7 @@ impl Desk {
         let needs: [Need; MAX_PARTS] = std::array::from_fn(|index| {
             let part = &self.parts[index];
             let sounding = !part.silent && part.now.as_ref().is_some_and(|change| sounds(&change.notes, now));
-            Need { sounding, changed: part.changed, ends: part.ends, steps: part.steps }
+            Need { sounding, struck: part.struck(), changed: part.changed, ends: part.ends, steps: part.steps }
         });
         let asked = self.parts.iter().filter_map(|part| part.now.as_ref()).map(|change| change.steps).max()?;
         let Plan { why, part, frames, steps, due } = plan(now, asked, &needs, costs)?;
@@ -153,9 +173,11 @@ impl Desk {
         }))
     }
 
-    /// Notes that a task was rendered with so many steps.
-    pub fn done(&mut self, task: &Task, steps: usize, audio: &mut PassageAudio) {
+    /// Notes that a task was rendered with so many steps, at stream time `now` (seconds).
+    pub fn done(&mut self, task: &Task, steps: usize, now: f64, audio: &mut PassageAudio) {
         let Some(part) = self.parts.get_mut(task.part) else { return };
+        part.known = part.now.as_ref().map_or(0.0, |change| change.known as f64 / f64::from(change.rate));
+        part.sent = now;
         part.changed = None;
         part.changed_frame = None;
         part.ends = Some((task.first + task.frames as i64) as f64 / FRAMES);
@@ -217,7 +239,7 @@ mod tests {
         let costs = Costs::default();
         let task = desk.next(1, 1.0, &costs).unwrap();
         assert_eq!((task.why, task.part, task.first), (Why::Change, 2, 100));
-        desk.done(&task, 2, &mut PassageAudio::default());
+        desk.done(&task, 2, 1.02, &mut PassageAudio::default());
         assert_eq!(desk.next(1, 1.01, &costs), None);
         let later = desk.next(1, 2.0, &costs).unwrap();
         assert_eq!(later.why, Why::Continue);
@@ -228,7 +250,7 @@ mod tests {
         let mut desk = Desk::default();
         desk.take(change(1, 0, 1.0, vec![Note { end: 0.995, ..held(0.5) }]));
         let task = desk.next(1, 1.0, &Costs::default()).unwrap();
-        desk.done(&task, 2, &mut PassageAudio::default());
+        desk.done(&task, 2, 1.02, &mut PassageAudio::default());
         assert_eq!(desk.next(1, 2.0, &Costs::default()), None);
     }
 
@@ -243,11 +265,32 @@ mod tests {
     }
 
     #[test]
+    fn a_note_waits_until_a_passage_that_holds_it_was_there_long_enough_to_be_heard() {
+        let struck = |desk: &Desk| desk.parts[0].struck();
+        let mut desk = Desk::default();
+        assert!(desk.take(change(1, 0, 1.0, vec![held(0.99)])));
+        assert_eq!(struck(&desk), Some(0.99));
+        let task = desk.next(1, 1.0, &Costs::default()).unwrap();
+        desk.done(&task, 0, 1.1, &mut PassageAudio::default());
+        assert_eq!(struck(&desk), None);
+        // Something ends while the passage is on its way: it is given up, and the note waits again.
+        assert!(desk.take(change(1, 0, 1.12, vec![held(0.99), Note { end: 1.11, ..held(0.5) }])));
+        assert_eq!(struck(&desk), Some(0.99));
+        let task = desk.next(1, 1.12, &Costs::default()).unwrap();
+        desk.done(&task, 0, 1.2, &mut PassageAudio::default());
+        // Something ends when the note has long been heard: nothing waits.
+        assert!(desk.take(change(1, 0, 1.5, vec![held(0.99), Note { end: 1.49, ..held(0.5) }])));
+        assert_eq!(struck(&desk), None);
+        assert!(desk.take(change(1, 0, 1.6, vec![held(0.99), held(1.55)])));
+        assert_eq!(struck(&desk), Some(1.55));
+    }
+
+    #[test]
     fn a_passage_leans_on_what_sounded_up_to_the_first_change() {
         let mut desk = Desk::default();
         desk.take(change(1, 0, 1.0, vec![held(0.9)]));
         let task = desk.next(1, 1.0, &Costs::default()).unwrap();
-        desk.done(&task, 0, &mut PassageAudio::default());
+        desk.done(&task, 0, 1.02, &mut PassageAudio::default());
         desk.take(change(1, 0, 1.5, vec![held(0.9), held(1.49)]));
         desk.take(change(1, 0, 1.6, vec![held(0.9), held(1.49), held(1.59)]));
         let task = desk.next(1, 1.6, &Costs::default()).unwrap();

@@ -19,6 +19,9 @@ pub(crate) const OVERHEAD: usize = 19;
 /// Seconds after a key in which its passage is to have arrived. With the fade it is in place within 0.2 s, which leaves
 /// what is played on meanwhile, and asks for another passage, some of the 0.25 s.
 const TARGET: f64 = 0.12;
+/// The same where nothing new was struck but something ended, or other players came: the instant voice plays the end of a
+/// note well enough for long, and what waits to be heard in context comes first.
+const RELAXED: f64 = 0.3;
 /// A passage is continued at least this many seconds before it ends, on top of what rendering takes.
 const AHEAD: f64 = 0.15;
 /// Seconds at most that a better rendering of what already sounds may take.
@@ -29,6 +32,8 @@ const REFINE: f64 = 0.3;
 pub(crate) struct Need {
     /// A note is held, or rings on audibly.
     pub sounding: bool,
+    /// When the first note was struck that waits to be heard in context.
+    pub struck: Option<f64>,
     /// When the first thing was played that no passage knows of.
     pub changed: Option<f64>,
     /// When the last passage ends; `None` without one.
@@ -40,9 +45,9 @@ pub(crate) struct Need {
 /// Why something is rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// Something new was played.
+    /// Something new was struck.
     Change,
-    /// What sounds is about to end.
+    /// What sounds is about to end, or something in it has ended.
     Continue,
     /// There is time to make it better.
     Refine,
@@ -71,7 +76,8 @@ pub(crate) fn plan(now: f64, asked: usize, needs: &[Need; MAX_PARTS], costs: &Co
     let mut waiting = [(f64::INFINITY, 0); MAX_PARTS];
     let mut count = 0;
     for (part, need) in sounding() {
-        let change = need.changed.map(|changed| changed + TARGET);
+        let struck = need.struck.map(|struck| struck + TARGET);
+        let change = struck.or(need.changed.map(|changed| changed + RELAXED));
         let end = need.ends.filter(|ends| *ends < horizon);
         if let Some(due) = change.into_iter().chain(end).min_by(f64::total_cmp) {
             waiting[count] = (due, part);
@@ -84,7 +90,7 @@ pub(crate) fn plan(now: f64, asked: usize, needs: &[Need; MAX_PARTS], costs: &Co
         // If each takes as long as this one, all are in time.
         let shares = waiting.iter().zip(1..).map(|(&(due, _), place)| (due - now) / f64::from(place));
         let time = shares.fold(f64::INFINITY, f64::min);
-        return Some(match needs[part].changed {
+        return Some(match needs[part].struck {
             Some(_) => fit(Why::Change, part, asked, (now, time), costs),
             None => fit(Why::Continue, part, asked, (now, time.min(spare)), costs),
         });
@@ -126,7 +132,7 @@ mod tests {
     }
 
     fn changed(at: f64) -> Need {
-        Need { sounding: true, changed: Some(at), ..Need::default() }
+        Need { sounding: true, struck: Some(at), changed: Some(at), ..Need::default() }
     }
 
     fn playing(ends: f64, steps: usize) -> Need {
@@ -136,7 +142,7 @@ mod tests {
     #[test]
     fn silence_needs_nothing() {
         assert_eq!(plan(1.0, 4, &needs(&[]), &machine(20.0, 10.0)), None);
-        let faded = Need { sounding: false, changed: Some(0.9), ends: Some(1.0), steps: 0 };
+        let faded = Need { changed: Some(0.9), ends: Some(1.0), ..Need::default() };
         assert_eq!(plan(1.0, 4, &needs(&[faded]), &machine(20.0, 10.0)), None);
     }
 
@@ -173,7 +179,7 @@ mod tests {
                     .map(|_| {
                         let plan = plan(now, 8, &state, &costs).unwrap();
                         now += costs.seconds(1, plan.frames + OVERHEAD, plan.steps);
-                        state[plan.part].changed = None;
+                        (state[plan.part].struck, state[plan.part].changed) = (None, None);
                         plan.part
                     })
                     .collect();
@@ -192,7 +198,18 @@ mod tests {
         assert_eq!(plan_of(&[playing(2.9, 0), changed(1.99), playing(2.2, 0)]), (1, Why::Change));
         assert_eq!(plan_of(&[changed(1.99), changed(1.98)]), (1, Why::Change));
         // A change under a passage that ends is both at once.
-        assert_eq!(plan_of(&[Need { changed: Some(1.99), ..playing(2.05, 4) }, changed(1.98)]), (0, Why::Change));
+        assert_eq!(plan_of(&[Need { struck: Some(1.99), ..playing(2.05, 4) }, changed(1.98)]), (0, Why::Change));
+    }
+
+    #[test]
+    fn what_was_struck_is_not_kept_waiting_by_what_ended() {
+        let costs = machine(10.0, 5.0);
+        let ended = |at| Need { changed: Some(at), ..playing(2.9, 4) };
+        let plan_of = |parts: &[Need]| plan(2.0, 4, &needs(parts), &costs).map(|plan| (plan.part, plan.why)).unwrap();
+        assert_eq!(plan_of(&[ended(1.9), changed(1.99)]), (1, Why::Change));
+        assert_eq!(plan_of(&[ended(1.9), playing(2.9, 4)]), (0, Why::Continue));
+        // It comes to its turn all the same.
+        assert_eq!(plan_of(&[ended(1.75), changed(1.99)]), (0, Why::Continue));
     }
 
     #[test]
@@ -237,6 +254,7 @@ mod tests {
             for (need, next) in state.iter_mut().zip(&mut next) {
                 while *next <= now {
                     need.changed = need.changed.or(Some(*next));
+                    need.struck = need.changed;
                     *next += interval;
                 }
             }

@@ -99,7 +99,8 @@ impl SynthWorker {
         passage.part = task.part as u8;
         passage.known = change.known;
         passage.enter = change.enter.unwrap_or(0);
-        self.desk.done(task, steps, &mut audio);
+        let now = self.shared.clock.get().samples as f64 / f64::from(rate);
+        self.desk.done(task, steps, now, &mut audio);
         let first = (task.first - LEAD_IN as i64) as f64 / 100.0;
         let sound = match resample(audio.audio, rate) {
             Ok(sound) => sound,

@@ -76,6 +76,11 @@ impl NoteCache {
         self.fault.as_deref()
     }
 
+    /// Whether there is a file of it; it may turn out to be damaged.
+    pub fn has(&self, note: CachedNote) -> bool {
+        self.path(note).exists()
+    }
+
     fn path(&self, note: CachedNote) -> PathBuf {
         let CachedNote { performance, instrument, pitch, velocity, steps } = note;
         self.folder.join(format!("{performance}-{instrument}-{pitch}-{velocity}-{steps}.note"))
@@ -199,9 +204,10 @@ mod tests {
     fn a_note_comes_back_as_it_was_and_only_for_what_it_was_made_from() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = NoteCache::at(folder.path().join("models"));
-        assert!(cache.load(NOTE).is_none());
+        assert!(cache.load(NOTE).is_none() && !cache.has(NOTE));
         cache.save(NOTE, &audio());
         assert_eq!(cache.fault(), None);
+        assert!(cache.has(NOTE) && !cache.has(CachedNote { pitch: 61, ..NOTE }));
         let back = cache.load(NOTE).unwrap();
         let pairs = back.left.iter().chain(&back.right).zip(audio().left.into_iter().chain(audio().right));
         assert!(pairs.into_iter().all(|(one, other)| (one - other).abs() < 1e-5));

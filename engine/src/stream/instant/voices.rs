@@ -5,7 +5,8 @@
 //! is moved to the right part with a crossfade of 8 ms. Waiting for the decision would cost its 10 ms on every note.
 //! What a passage plays in context is left out here sample by sample, and comes back when the passage ends.
 
-use super::table::TableNote;
+use super::note::TableNote;
+use super::sound::Cursor;
 use crate::stream::MAX_PARTS;
 use crate::stream::fade::smooth;
 use crate::stream::live::{CHUNK, Cover};
@@ -17,6 +18,10 @@ use std::sync::Arc;
 pub const MAX_VOICES: usize = 64;
 /// Voices of which some fade out because they were stolen or moved.
 const POOL: usize = MAX_VOICES + 32;
+/// Seconds in which what is held fades into how it dies away.
+const RELEASE: f32 = 0.02;
+/// Below -100 dB a voice has ended.
+const INAUDIBLE: f32 = 1e-5;
 /// Keys of the bank: MIDI pitches.
 const PITCHES: usize = 128;
 
@@ -38,14 +43,14 @@ struct Voice {
     velocity: u8,
     /// Stream time of its key, in host samples.
     played: u64,
-    /// Position in the note's frames, and its advance per sample.
-    at: f64,
-    step: f64,
-    /// Level by velocity and by passes of the loop.
-    level: f32,
-    /// Release envelope: 1 while held, then falling by `decay` per sample.
-    envelope: f32,
-    decay: f32,
+    /// Where it is in the held note, and from its release on in the released one.
+    held: Cursor,
+    dying: Cursor,
+    /// Samples since its release.
+    since: f64,
+    /// How far it has faded from the held note into the released one, 0 to 1, and the change per sample.
+    share: f32,
+    share_step: f32,
     /// Fade against clicks, 0 to 1, and its change per sample; the gain is the [smooth] one. Falling to 0 ends the voice.
     edge: f32,
     edge_step: f32,
@@ -77,7 +82,11 @@ impl Voice {
 
     /// Nothing of it can be heard any more.
     fn ended(&self) -> bool {
-        (self.ending() && self.edge <= 0.0) || self.envelope * self.level < 1e-5
+        let silent = match self.released {
+            true => self.share >= 1.0 && self.dying.level * self.note.released_peak < INAUDIBLE,
+            false => self.held.level < INAUDIBLE,
+        };
+        silent || (self.ending() && self.edge <= 0.0)
     }
 }
 
@@ -89,8 +98,9 @@ pub struct Voices {
     /// Pitch of each part's last note.
     last: [f32; MAX_PARTS],
     pedal: bool,
-    /// 8 ms from 1 to 0, per sample.
+    /// 8 ms from 1 to 0, per sample; and [`RELEASE`] from 0 to 1.
     edge: f32,
+    share: f32,
 }
 
 impl Voices {
@@ -103,6 +113,7 @@ impl Voices {
             last: [60.0; MAX_PARTS],
             pedal: false,
             edge: 1.0,
+            share: 1.0,
         };
         voices.begin(48_000);
         voices
@@ -113,6 +124,7 @@ impl Voices {
         self.voices.clear();
         self.pedal = false;
         self.edge = 1.0 / (0.008 * rate as f32);
+        self.share = 1.0 / (RELEASE * rate as f32);
         self.forget();
     }
 
@@ -240,7 +252,8 @@ impl Voices {
             return;
         }
         voice.edge_step = -self.edge;
-        let (velocity, at, down, released) = (voice.velocity, voice.at / voice.step, voice.down, voice.released);
+        let (velocity, down, released, since) = (voice.velocity, voice.down, voice.released, voice.since);
+        let at = (voice.held.at / voice.held.step - since).max(0.0);
         if self.start(to, key, velocity, played, at, 0.0)
             && let Some(moved) = self.voices.last_mut()
         {
@@ -248,6 +261,7 @@ impl Voices {
             moved.decided = true;
             if released {
                 release(moved);
+                skip(moved, since);
             }
         }
     }
@@ -302,16 +316,16 @@ impl Voices {
         // SoundFont 2.04, 8.4.1: velocity attenuates by 40 log10(127 / velocity) dB, a square law in amplitude.
         let level = (f32::from(velocity) / f32::from(note.velocity)).powi(2);
         let mut voice = Voice {
-            at: 0.0,
+            held: Cursor { at: 0.0, step, level },
+            dying: Cursor { at: 0.0, step, level },
+            since: 0.0,
+            share: 0.0,
+            share_step: self.share,
             note,
             part: part as u8,
             key,
             velocity,
             played,
-            step,
-            level,
-            envelope: 1.0,
-            decay: 1.0,
             edge,
             edge_step: self.edge,
             down: true,
@@ -333,7 +347,7 @@ impl Voices {
                 .filter(|v| !v.ending())
                 .min_by(|a, b| (!a.released, a.down, a.played).cmp(&(!b.released, b.down, b.played)));
             if let Some(victim) = victim {
-                if victim.played == played && victim.at == 0.0 {
+                if victim.played == played && victim.held.at == 0.0 {
                     // Everything sounding began in this very sample: one more is one too many.
                     return false;
                 }
@@ -393,9 +407,13 @@ impl Voices {
 
 /// Returns the voice's part.
 fn release(voice: &mut Voice) -> Parts {
+    if !voice.released {
+        let (at, level) = voice.note.release(voice.held.at);
+        voice.dying = Cursor { at, level: level * voice.held.level, ..voice.held };
+        (voice.since, voice.share) = (0.0, 0.0);
+    }
     voice.released = true;
     voice.down = false;
-    voice.decay = voice.note.release;
     1 << voice.part.min(MAX_PARTS as u8 - 1)
 }
 
@@ -416,13 +434,21 @@ fn play(voice: &mut Voice, left: &mut [f32], right: &mut [f32], rest: impl Fn(us
         if voice.ended() {
             return;
         }
-        let index = voice.at as usize;
-        let x = (voice.at - index as f64) as f32;
-        let before = note.frames[index.saturating_sub(1)];
-        let [here, next, after] = [note.frames[index], note.frames[index + 1], note.frames[index + 2]];
-        let gain = voice.level * voice.envelope * smooth(voice.edge) * rest(i);
-        *l += gain * hermite(before[0], here[0], next[0], after[0], x);
-        *r += gain * hermite(before[1], here[1], next[1], after[1], x);
+        let gain = smooth(voice.edge) * rest(i);
+        // Both are of one phase, so that their weights add up to one.
+        let dying = if voice.released { smooth(voice.share) } else { 0.0 };
+        if dying < 1.0 {
+            let [here_left, here_right] = note.held.read(voice.held.at);
+            let gain = gain * (1.0 - dying) * voice.held.level;
+            *l += gain * here_left;
+            *r += gain * here_right;
+        }
+        if dying > 0.0 {
+            let [here_left, here_right] = note.released.read(voice.dying.at);
+            let gain = gain * dying * voice.dying.level;
+            *l += gain * here_left;
+            *r += gain * here_right;
+        }
         advance(voice, &note);
     }
 }
@@ -442,33 +468,22 @@ fn pass(voice: &mut Voice, frames: usize) {
 #[inline]
 fn advance(voice: &mut Voice, note: &TableNote) {
     voice.edge = (voice.edge + voice.edge_step).clamp(0.0, 1.0);
-    voice.envelope *= voice.decay;
-    voice.at += voice.step;
-    if voice.at >= note.loop_end as f64 {
-        voice.at -= (note.loop_end - note.loop_start) as f64;
-        voice.level *= note.loop_gain;
+    voice.held.advance(&note.held);
+    if voice.released {
+        voice.dying.advance(&note.released);
+        voice.since += 1.0;
+        voice.share = (voice.share + voice.share_step).min(1.0);
     }
 }
 
 /// Many samples on at once, but for the edge.
 fn skip(voice: &mut Voice, samples: f64) {
-    let (end, pass) = (voice.note.loop_end as f64, (voice.note.loop_end - voice.note.loop_start) as f64);
-    voice.envelope *= voice.decay.powf(samples as f32);
-    voice.at += samples * voice.step;
-    if voice.at >= end {
-        let passes = ((voice.at - end) / pass).floor() + 1.0;
-        voice.at -= passes * pass;
-        voice.level *= voice.note.loop_gain.powf(passes as f32);
+    voice.held.skip(&voice.note.held, samples);
+    if voice.released {
+        voice.dying.skip(&voice.note.released, samples);
+        voice.since += samples;
+        voice.share = (voice.share + samples as f32 * voice.share_step).min(1.0);
     }
-}
-
-/// Catmull-Rom interpolation between `b` and `c`.
-#[inline]
-fn hermite(a: f32, b: f32, c: f32, d: f32, x: f32) -> f32 {
-    let c1 = 0.5 * (c - a);
-    let c2 = a - 2.5 * b + 2.0 * c - 0.5 * d;
-    let c3 = 0.5 * (d - a) + 1.5 * (b - c);
-    ((c3 * x + c2) * x + c1) * x + b
 }
 
 #[cfg(test)]

@@ -196,7 +196,7 @@ impl SynthWorker {
         let (now, rate) = (self.shared.clock.get().samples, self.shared.rate.load(Ordering::Acquire));
         let work = (1, NOTE_FRAMES, self.table.next_steps());
         let time = clock::until_segment_known(now, rate) + if self.silent { HOP_SECONDS / 2.0 } else { 0.0 };
-        !self.shared.bouncing() && self.costs.fits(work, time)
+        !self.shared.bouncing() && (self.costs.fits(work, time) || self.next_note_is_kept())
     }
 
     /// Renders one note into nothing, to know what a segment costs before the first is due; it also lets ONNX Runtime

@@ -22,21 +22,8 @@ impl SynthWorker {
         self.table.send(&mut self.links.bank);
         // Notes that only this list still holds are of a table that is gone.
         self.shared.table_notes.lock().retain(|note| Arc::strong_count(note) > 1);
-        let (Some(plan), Some(cast), Some(loaded)) = (self.table.queue.front().copied(), &self.cast, &self.loaded)
-        else {
-            return false;
-        };
+        let Some((plan, key)) = self.next_note() else { return false };
         let begun = Instant::now();
-        let instrument = self.table.instruments.get(usize::from(plan.slot)).copied().unwrap_or(0);
-        let key = NoteKey {
-            models: loaded.models.as_ref().map_or(0, |models| Arc::as_ptr(models) as usize),
-            performance: cast.performance,
-            instrument,
-            pitch: plan.pitch,
-            velocity: plan.velocity,
-            steps: self.table.next_steps(),
-            rate: self.table.rate,
-        };
         let known = NOTES.lock().get(&key).and_then(Weak::upgrade);
         // Not while the notes are locked: what is found on disk is put among them.
         let known = known.or_else(|| self.cached_note(key, plan.draft));
@@ -56,6 +43,30 @@ impl SynthWorker {
         }
         self.table.send(&mut self.links.bank);
         true
+    }
+
+    /// The next note of the table.
+    fn next_note(&self) -> Option<(NotePlan, NoteKey)> {
+        let plan = self.table.queue.front().copied()?;
+        let key = NoteKey {
+            models: self.loaded.as_ref()?.models.as_ref().map_or(0, |models| Arc::as_ptr(models) as usize),
+            performance: self.cast.as_ref()?.performance,
+            instrument: self.table.instruments.get(usize::from(plan.slot)).copied().unwrap_or(0),
+            pitch: plan.pitch,
+            velocity: plan.velocity,
+            steps: self.table.next_steps(),
+            rate: self.table.rate,
+        };
+        Some((plan, key))
+    }
+
+    /// Whether the table's next note was rendered before, by another instance or for another session: there is always time to
+    /// fetch it.
+    pub(super) fn next_note_is_kept(&self) -> bool {
+        let Some((plan, key)) = self.next_note() else { return false };
+        let cache = || self.loaded.as_ref()?.cache.as_ref();
+        NOTES.lock().get(&key).is_some_and(|note| note.strong_count() > 0)
+            || cache().is_some_and(|cache| cache.lock().has(self.on_disk(key, plan.draft).cached()))
     }
 
     fn make_note(&mut self, key: NoteKey, draft: bool) -> Made {
@@ -105,9 +116,14 @@ impl SynthWorker {
 }
 
 impl SynthWorker {
-    /// A note from disk; for a draft the finished one, which is better.
+    /// What is looked for on disk: for a draft the finished one, which is better.
+    fn on_disk(&self, key: NoteKey, draft: bool) -> NoteKey {
+        if draft { NoteKey { steps: self.table.steps, ..key } } else { key }
+    }
+
+    /// A note from disk.
     fn cached_note(&self, key: NoteKey, draft: bool) -> Option<Arc<TableNote>> {
-        let key = if draft { NoteKey { steps: self.table.steps, ..key } } else { key };
+        let key = self.on_disk(key, draft);
         let cache = self.loaded.as_ref()?.cache.as_ref()?;
         let audio = cache.lock().load(key.cached())?;
         keep(key, &resample(audio, key.rate).ok()?)

@@ -15,21 +15,31 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from .manifest import MANIFEST, read, write_denoiser, write_model_entry, write_synth, write_trained
+from .manifest import (
+    MANIFEST,
+    OCCASIONS,
+    choose_denoiser,
+    read,
+    write_denoiser,
+    write_model_entry,
+    write_synth,
+    write_trained,
+)
 from .networks import T5
 from .networks.t5 import ASIDE
 from .signatures import SIGNATURES, Signature, example, pair
 from .train.checkpoint import learned, load_bounded, load_network
 from .train.checkpoint import read as read_checkpoint
+from .train.distil import student, teacher_of
 from .vocabulary import Vocabulary
 
 LICENCE = "CC-BY-4.0"
 SMALLEST = 256
 """tensors with fewer elements stay fp32"""
-DISTILLED = ["distilled_4", "distilled_2", "distilled_1"]
-"""students, of which one is shipped"""
-DENOISERS = {"denoiser": "unet", "denoiser_base": "unet-base", "t5": "t5", "t5_base": "t5-base"}
-DENOISERS |= dict.fromkeys(DISTILLED, "distilled")
+TEACHERS = {"denoiser": "unet", "denoiser_base": "unet-base", "t5": "t5", "t5_base": "t5-base"}
+DISTILLED = {student(name, n): f"{called}-distilled-{n}" for name, called in TEACHERS.items() for n in (8, 4, 2, 1)}
+"""students of each teacher, of which those are exported that are asked for"""
+DENOISERS = TEACHERS | DISTILLED
 """what people call the denoiser of a checkpoint"""
 CHECKPOINTS = ["prior", *DENOISERS, "vocoder"]
 
@@ -93,7 +103,6 @@ def graphs(folder: Path, name: str, vocabulary: Vocabulary) -> list[Graph]:
     if name not in DENOISERS:
         return [Graph(name, load_network(folder, name, vocabulary), SIGNATURES[name])]
     model, _ = load_bounded(folder, name, vocabulary)
-    name = "denoiser_distilled" if name in DISTILLED else name
     if isinstance(model, T5):
         first, second = pair(model.encoder.width // 2 + ASIDE)
         return [Graph(f"{name}_encoder", model.encoder, first), Graph(f"{name}_decoder", model.decoder, second)]
@@ -116,7 +125,7 @@ def write(folder: Path, name: str, vocabulary: Vocabulary, models: Path) -> None
     if len(learned(state).performances) < len(vocabulary.performances):
         print(f"{name} was trained with fewer performances than the prior: it will be poor with the others")
     made = graphs(folder, name, vocabulary)
-    trained = "distil" if name in DISTILLED else "denoiser" if name in DENOISERS else name
+    trained = f"distil --teacher {teacher_of(name)}" if name in DISTILLED else "denoiser" if name in DENOISERS else name
     command = f"python -m ripieno_training.train {trained} && python -m ripieno_training.export --only {name}"
     for graph in made:
         file = models / "synth" / f"{graph.name}.onnx"
@@ -153,6 +162,8 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--only", nargs="*", choices=CHECKPOINTS, help="default: all but the distilled ones")
     parser.add_argument("--out", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
+    for occasion in OCCASIONS:
+        parser.add_argument(f"--{occasion}", metavar="NAME", help=f"the denoiser that plays {occasion}, as unet-base")
     arguments = parser.parse_args()
     folder = arguments.checkpoints
     # What the prior never heard is not offered: the tables of all networks have its length.
@@ -160,6 +171,9 @@ def main() -> None:
     found = [n for n in CHECKPOINTS if n not in DISTILLED and (folder / f"{n}.pt").exists()]
     for name in arguments.only or found:
         write(folder, name, vocabulary, arguments.out)
+    for occasion in OCCASIONS:
+        if chosen := getattr(arguments, occasion):
+            choose_denoiser(occasion, chosen, arguments.out / "manifest.toml")
 
 
 if __name__ == "__main__":

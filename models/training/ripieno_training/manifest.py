@@ -12,6 +12,10 @@ from .features import MODELS
 
 MANIFEST = MODELS / "manifest.toml"
 PERFORMANCES = MODELS / "synth" / "performances.toml"
+UNET = {"name": "unet", "model": "denoiser", "sampler": "ddim"}
+"""the denoiser of a manifest that lists none"""
+OCCASIONS = ("offline", "live")
+"""keys of [synth] that name a denoiser"""
 
 
 def read(path: Path = MANIFEST) -> dict[str, Any]:
@@ -27,19 +31,42 @@ def write_synth(values: dict[str, Any], path: Path = MANIFEST) -> None:
 
 
 def write_denoiser(entry: dict[str, Any], path: Path = MANIFEST) -> None:
-    """Adds or replaces a table [[synth.denoiser]] by its name; the first is the default, and `unet` comes first.
+    """Adds or replaces a table [[synth.denoiser]] by its name; `unet` comes first, and plays unless another is chosen.
 
     `unet` alone needs no table: it is what a manifest has that lists none.
     """
     manifest = read(path)
     synth = manifest.setdefault("synth", {})
-    unet = {"name": "unet", "model": "denoiser", "sampler": "ddim"}
-    listed = {known["name"]: known for known in [unet, *synth.get("denoiser", [])]}
+    listed = {known["name"]: known for known in [UNET, *synth.get("denoiser", [])]}
     listed[entry["name"]] = entry
-    if list(listed.values()) == [unet]:
+    if list(listed.values()) == [UNET]:
         return
     synth["denoiser"] = list(listed.values())
     path.write_text(tomli_w.dumps(manifest))
+
+
+def denoisers(path: Path = MANIFEST) -> list[dict[str, Any]]:
+    """The tables [[synth.denoiser]] in their order; a manifest that lists none has `unet`, as the engine reads it."""
+    return read(path).get("synth", {}).get("denoiser") or [UNET]
+
+
+def denoiser_for(occasion: str, path: Path = MANIFEST) -> dict[str, Any]:
+    """The denoiser that plays `offline` (without a deadline) or `live`: as [synth] names it, or the first."""
+    if occasion not in OCCASIONS:
+        raise ValueError(f"{occasion} is none of {', '.join(OCCASIONS)}")
+    listed = {entry["name"]: entry for entry in denoisers(path)}
+    name = read(path).get("synth", {}).get(occasion, next(iter(listed)))
+    if name not in listed:
+        raise ValueError(f'{path}: {occasion} = "{name}" is none of its denoisers ({", ".join(listed)})')
+    return listed[name]
+
+
+def choose_denoiser(occasion: str, name: str, path: Path = MANIFEST) -> None:
+    """Lets a denoiser of the manifest play `offline` or `live`; nothing is written for a name that is not listed."""
+    known = [entry["name"] for entry in denoisers(path)]
+    if occasion not in OCCASIONS or name not in known:
+        raise ValueError(f'"{name}" cannot play {occasion}: the denoisers are {", ".join(known)}')
+    write_synth({occasion: name}, path)
 
 
 def write_model_entry(

@@ -14,6 +14,7 @@ from ripieno_training import vocabulary
 from ripieno_training.diffusion import alpha_bars
 from ripieno_training.evaluate_synth import Chain
 from ripieno_training.export import main as export
+from ripieno_training.manifest import OCCASIONS, denoiser_for
 from ripieno_training.signatures import SIGNATURES, example
 from ripieno_training.train import load_bounded, load_network
 from ripieno_training.train.__main__ import main
@@ -166,26 +167,42 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
     ]
     monkeypatch.setattr(sys, "argv", [*given, "--set", "frames=32", "batch=2"])
     main()
-    students = [torch.load(out / f"distilled_{n}.pt", weights_only=False) for n in (2, 1)]
+    students = [torch.load(out / f"denoiser_distilled_{n}.pt", weights_only=False) for n in (2, 1)]
     assert [s["kept"]["times"] for s in students] == [[999, 500], [999]]
     assert all(s["config"]["network"] == teacher["config"]["network"] for s in students)
-    written = (out / "distilled_2.pt").stat().st_mtime_ns
+    written = (out / "denoiser_distilled_2.pt").stat().st_mtime_ns
     main()
-    assert (out / "distilled_2.pt").stat().st_mtime_ns == written
+    assert (out / "denoiser_distilled_2.pt").stat().st_mtime_ns == written
     (models / "synth").mkdir(parents=True)
     (models / "manifest.toml").write_text("")
     (models / "synth" / "performances.toml").write_text("[trained]\nperformances = 1\ninstruments = 1\n")
-    for only in (["denoiser"], ["distilled_2"]):
-        monkeypatch.setattr(sys, "argv", ["export", "--checkpoints", str(out), "--out", str(models), "--only", *only])
+    # A student of another teacher would be another file.
+    asked = ["export", "--checkpoints", str(out), "--out", str(models), "--only"]
+    for only in (["denoiser"], ["denoiser_distilled_2"], ["denoiser_distilled_1", "--live", "unet-distilled-1"]):
+        monkeypatch.setattr(sys, "argv", [*asked, *only])
         export()
     made = tomllib.loads((models / "manifest.toml").read_text())
     assert made["synth"]["denoiser"] == [
         {"name": "unet", "model": "denoiser", "sampler": "ddim"},
         {
-            "name": "distilled", "model": "denoiser_distilled", "sampler": "distilled", "steps": 2, "times": [999, 500],
+            "name": "unet-distilled-2", "model": "denoiser_distilled_2", "sampler": "distilled", "steps": 2,
+            "times": [999, 500],
+        },
+        {
+            "name": "unet-distilled-1", "model": "denoiser_distilled_1", "sampler": "distilled", "steps": 1,
+            "times": [999],
         },
     ]  # fmt: skip
-    assert {entry["file"] for entry in made["model"]} == {"synth/denoiser.onnx", "synth/denoiser_distilled.onnx"}
+    files = {f"synth/{name}.onnx" for name in ("denoiser", "denoiser_distilled_2", "denoiser_distilled_1")}
+    assert {entry["file"] for entry in made["model"]} == files
+    manifest = models / "manifest.toml"
+    assert [denoiser_for(occasion, manifest)["name"] for occasion in OCCASIONS] == ["unet", "unet-distilled-1"]
+    monkeypatch.setattr(sys, "argv", [*asked, "denoiser", "--offline", "unet-bass"])
+    with pytest.raises(ValueError, match="unet-bass.*unet-distilled-2"):
+        export()
+    manifest.write_text(manifest.read_text().replace('live = "unet-distilled-1"', 'live = "gone"'))
+    with pytest.raises(ValueError, match='live = "gone" is none of its denoisers'):
+        denoiser_for("live", manifest)
 
 
 def test_a_vocoder_goes_on_against_judges_that_are_kept(clips: Path, few: Path, monkeypatch) -> None:

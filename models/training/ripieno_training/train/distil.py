@@ -16,6 +16,8 @@ from .growth import grown
 from .losses import DenoiserLoss, dropped
 from .run import Run, go_on, load_clips
 
+MARK = "_distilled_"
+
 
 def grid(steps: int) -> tuple[Tensor, Tensor, Tensor]:
     """Times [steps], and the signal and noise [steps + 1] at each, at last of the clean x0."""
@@ -72,13 +74,29 @@ class DistilLoss(DenoiserLoss):
         return self.distance((model(x, *conditions, self.times[at].float()) - target).square())
 
 
+def student(teacher: str, steps: int) -> str:
+    """The checkpoint of a teacher's student of so many steps: students of different teachers share a folder."""
+    return f"{teacher}{MARK}{steps}"
+
+
+def teacher_of(name: str) -> str:
+    """Whose student a checkpoint is."""
+    return name.rpartition(MARK)[0]
+
+
+def steps_of(name: str) -> int | None:
+    """Steps that a checkpoint was distilled for; None of one that was not."""
+    _, mark, steps = name.rpartition(MARK)
+    return int(steps) if mark else None
+
+
 def distil(arguments: argparse.Namespace) -> None:
-    """All stages, each a checkpoint `distilled_N` beside the teacher's; a finished one is not made again."""
+    """All stages, each a checkpoint `TEACHER_distilled_N` beside the teacher's; a finished one is not made again."""
     torch.set_num_threads(arguments.threads)
     folder, before = arguments.out, arguments.teacher
     clips, held = load_clips(arguments, "denoiser")
     for number, steps in enumerate(arguments.stages):
-        name, config, state = f"distilled_{steps}", recipe("distilled"), read(folder, before)
+        name, config, state = student(arguments.teacher, steps), recipe("distilled"), read(folder, before)
         if state["config"].get("predicts", "v") != "v":
             raise SystemExit("only a teacher that predicts v can be distilled: at the noisiest time noise says nothing")
         if state["config"].get("onto") == "mean":

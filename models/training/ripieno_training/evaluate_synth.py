@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from . import features as ft
 from .dataset import Clip, catalogue, load
-from .diffusion import ddim, guided
+from .diffusion import ddim, dpm, guided
 from .listening import embed, frechet, note_f1, stft_distance
 from .manifest import write_figures, write_synth
 from .networks import MeanMel
@@ -45,13 +45,16 @@ class Setting:
     performance: bool = True
     """whether the networks are told the performance, or that it is unknown"""
     eta: float = 0.0
-    """fresh noise of the sampler; 1 is the published synthesizer's"""
+    """fresh noise of DDIM; 1 is the published synthesizer's"""
+    solver: bool = False
+    """DPM-Solver++(2M) in place of DDIM"""
 
     def __str__(self) -> str:
         unknown = "" if self.performance else ", performance unknown"
         if self.kind != "diffusion":
             return self.kind + unknown
-        return f"diffusion, {self.steps} steps, guidance {self.guidance:g}, share {self.share:g}{unknown}"
+        solver = "DPM-Solver++, " if self.solver else ""
+        return f"diffusion, {solver}{self.steps} steps, guidance {self.guidance:g}, share {self.share:g}{unknown}"
 
 
 CEILING, PRIOR = Setting("ceiling"), Setting("prior")
@@ -85,7 +88,8 @@ class Chain:
             without_players = self.denoiser(x, prior, roll, instrument, nobody, on, time)
             return guided(both, without_notes, without_players, s.guidance, s.guidance)
 
-        return ddim(predict, torch.randn_like(prior), s.steps, s.eta)
+        noise = torch.randn_like(prior)
+        return dpm(predict, noise, s.steps) if s.solver else ddim(predict, noise, s.steps, s.eta)
 
     @torch.no_grad()
     def mel(self, clip: Clip, frames: int, setting: Setting, seed: int) -> Tensor:

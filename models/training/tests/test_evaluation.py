@@ -2,18 +2,20 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ripieno_training.dataset import Clip, catalogue
 from ripieno_training.evaluation import judge as judges
 from ripieno_training.evaluation import keeping, table
 from ripieno_training.evaluation.excerpts import excerpts, played
 from ripieno_training.evaluation.groups import Gaussian, _root, ranking
 from ripieno_training.evaluation.measures import levelled, loudness_curve, loudness_distance
 from ripieno_training.evaluation.summary import Heard, figures
-from ripieno_training.evaluation.systems import chains
+from ripieno_training.evaluation.systems import by_engine, chains, written
 from ripieno_training.features import SAMPLE_RATE
 from ripieno_training.listening import frechet
 from ripieno_training.render.recipes import performances
@@ -85,7 +87,7 @@ def test_the_table_replaces_its_section_and_nothing_else(tmp_path):
     (results / "evaluation-tiny.json").write_text(json.dumps(result))
     table.write(results, readme)
     once = readme.read_text()
-    assert "| prior | 9.0 | 50% | 0.300 | 50% |" in once
+    assert "| prior | 9.0 | 50% | 0.300 | 50% | - |" in once
     assert once.startswith("# Synthesizer\n\nText.\n") and once.endswith("## Speed\n\nFast.\n")
     table.write(results, readme)
     assert readme.read_text() == once
@@ -99,15 +101,48 @@ def test_scores_are_also_shown_as_shares_of_the_true_ones():
     figures = {"true rendering": {"note_f1": 0.8, "note_instrument_f1": 0.5}, "prior": {"note_instrument_f1": 0.4}}
     shown = table.rows({"systems": figures})
     assert "| system | note F1 | of the true | note+instrument F1 | of the true |" in shown
-    assert "| prior |  |  | 0.400 | 80% |" in shown
+    assert "| prior | - | - | 0.400 | 80% |" in shown
 
 
 def test_every_denoiser_has_its_rows():
     names = [system.name for system in chains(4, 0.4, ["denoiser", "t5", "denoiser_alone"], 250)]
-    assert len(set(names)) == len(names) == 11
+    assert len(set(names)) == len(names) == 12
+    assert "prior + diffusion, DPM-Solver++" in names
     assert "prior + T5, performance unknown" in names and "prior + diffusion, 250 steps, eta 1" in names
     [alone] = [system for system in chains(4, 0.4, ["denoiser_alone"]) if system.name.endswith("prior, 12 steps")]
     assert alone.setting.share == 1.0 and alone.denoiser == "denoiser_alone"
+
+
+def test_a_student_takes_the_steps_it_was_distilled_for():
+    students = chains(12, 0.4, ["denoiser_distilled_2", "t5_base_distilled_4"])[3:]
+    assert {system.setting.steps for system in students if "T5" not in system.name} == {2}
+    assert {system.setting.steps for system in students if "T5" in system.name} == {4}
+    assert "prior + base T5 distilled to 4" in {system.name for system in students}
+
+
+def test_the_engine_plays_what_is_written_and_says_so_when_it_does_not(tmp_path):
+    [quartet] = [p for p in performances().values() if p.id == "string-quartet-hall"]
+    instruments = catalogue()[1]
+    notes = np.array([[0.25, 1.0, 62.0, 80.0]])
+    empty = np.zeros((2, SAMPLE_RATE), np.int16)
+    parts = [Clip(empty, notes, None, None, instruments.index(name), 2, "") for name in ("violin", "cello")]
+    midi = written(quartet, parts, instruments)
+    assert [message.program for track in midi.tracks for message in track if message.type == "program_change"] == [
+        40, 42,
+    ]  # fmt: skip
+    assert midi.length == pytest.approx(1.0)
+    with pytest.raises(RuntimeError, match="did not render string-quartet-hall"):
+        by_engine(quartet, parts, instruments, tmp_path / "ripieno")
+    # A stand-in that sounds for half a second, whatever it is asked.
+    engine = tmp_path / "ripieno"
+    engine.write_text(
+        f"#!{sys.executable}\nimport sys, numpy, soundfile\n"
+        f"soundfile.write(sys.argv[-1], numpy.full(({SAMPLE_RATE // 2}, 2), 0.5), {SAMPLE_RATE})\n"
+    )
+    engine.chmod(0o755)
+    heard = by_engine(quartet, parts, instruments, engine)
+    assert heard.shape == (2, SAMPLE_RATE)
+    assert heard[:, SAMPLE_RATE // 2 - 1].min() > 0.49 and not heard[:, SAMPLE_RATE // 2 :].any()
 
 
 def test_a_kept_sound_is_the_sound_and_is_made_once(tmp_path):

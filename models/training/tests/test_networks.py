@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ripieno_training import features as ft
-from ripieno_training.diffusion import STEPS, alpha_bars, ddim, guided, times
+from ripieno_training.diffusion import STEPS, alpha_bars, ddim, dpm, guided, solver_times, times
 from ripieno_training.export import export
 from ripieno_training.listening import frechet_of_moments, stft_distance
 from ripieno_training.networks import MEL, T5, Denoiser, Prior, UNet, Vocoder, bounded
@@ -177,6 +177,26 @@ def test_with_a_perfect_network_the_sampler_finds_the_truth(steps: int, eta: flo
     found = ddim(perfect, torch.randn_like(truth), steps, eta)
     torch.testing.assert_close(found, truth, atol=1e-3, rtol=1e-3)
     assert times(steps)[0] == STEPS - 1
+
+
+def test_the_solver_asks_where_the_engine_asks_and_follows_a_gaussian_to_its_end() -> None:
+    # The engine's own test has the same times.
+    assert solver_times(4) == [995, 950, 503, 44]
+    assert solver_times(8) == [995, 985, 950, 827, 503, 172, 44, 8]
+    bars, mean, deviation = alpha_bars(), 0.4, 0.7
+
+    def best(x: Tensor, t: int) -> Tensor:
+        a, s = float(np.sqrt(bars[t])), float(np.sqrt(1 - bars[t]))
+        x0 = mean + deviation**2 * a / ((deviation * a) ** 2 + s**2) * (x - a * mean)
+        return (a * x - x0) / s
+
+    at = solver_times(1)[0]
+    a, s = np.sqrt(bars[at]), np.sqrt(1 - bars[at])
+    exact = mean + (-1.3 - a * mean) / np.hypot(deviation * a, s) * deviation
+    begin = torch.tensor([-1.3], dtype=torch.float64)
+    off = [abs(float(dpm(best, begin, steps)) - exact) for steps in (1, 4, 16, 64)]
+    # Four times the steps are a sixteenth of the error, or nearly; of first order it would be a quarter.
+    assert off[-1] < 0.002 and off[1] / off[2] > 8 and off[2] / off[3] > 8, off
 
 
 def test_the_harmonics_of_a_fresh_vocoder_already_have_the_level_of_its_mel() -> None:

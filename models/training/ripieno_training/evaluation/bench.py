@@ -1,6 +1,7 @@
 """One excerpt by one performance: every system plays it, and is measured."""
 
 import argparse
+import hashlib
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from .. import features as ft
 from ..dataset import catalogue
 from ..evaluate_synth import EDGE, Chain
+from ..manifest import MANIFEST
 from ..render.recipes import Performance
 from ..render.renderer import Stage
 from . import keeping
@@ -16,7 +18,7 @@ from .excerpts import SEED, Excerpt, PlayedPart, played
 from .judge import Judge, Sound
 from .stages import mixed, true_parts
 from .summary import Heard
-from .systems import FLUID, TRUTH, Parts, System, general_midi, sound_of
+from .systems import ENGINE, FLUID, TRUTH, Parts, System, by_engine, general_midi, sound_of
 
 
 def inner(audio: np.ndarray, frames: int) -> np.ndarray:
@@ -50,12 +52,17 @@ class Bench:
             return inner(mixed(clips), frames)
         if system is FLUID:
             return inner(general_midi(self.performance, clips, catalogue()[1], self.stage.soundfonts), frames)
+        if system is ENGINE:
+            return inner(by_engine(self.performance, clips, catalogue()[1], self.options.engine), frames)
         # All systems share their noise, so that they differ by what they are.
         return sound_of(chain, self.parts, system.setting, 1000 * self.number + 10 * self.performance.index)
 
     def file(self, system: System, kind: str) -> Path:
         """Where a system's sound or figures stay. The truth and the baseline are the same for all checkpoints."""
         owner = self.options.checkpoints.name if system.setting else "given"
+        if system is ENGINE:
+            # It has models of its own.
+            owner = hashlib.sha256(MANIFEST.read_bytes()).hexdigest()[:8]
         piece = f"{self.options.pieces}x{self.options.seconds:g}-{self.number:03d}-{self.performance.id}"
         return self.options.work / f"{owner}-{_slug(system.name)}-{piece}.{kind}.npz"
 

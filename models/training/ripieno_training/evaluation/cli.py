@@ -4,10 +4,13 @@ import argparse
 import os
 from pathlib import Path
 
+from ..train.distil import student
 from . import table
 from .protocol import run
+from .systems import LABELS
 
 DENOISERS = ["denoiser", "denoiser_base", "t5", "t5_base", "denoiser_alone"]
+DENOISERS += [student(teacher, steps) for teacher in LABELS for steps in (8, 4, 2, 1)]
 
 
 def main() -> None:
@@ -32,7 +35,8 @@ def main() -> None:
     measure.add_argument("--seconds", type=float, default=12.0, help="of each work")
     measure.add_argument("--group-excerpts", type=int, default=10, help="training works that stand for a performance")
     measure.add_argument("--minutes", type=float, default=float("inf"), help="begin no work after so long")
-    measure.add_argument("--steps", type=int, help="default: the manifest's")
+    measure.add_argument("--steps", type=int, help="default: the manifest's; students take their own")
+    measure.add_argument("--engine", type=Path, metavar="FILE", help="the built ripieno: adds a row of its own")
     measure.add_argument("--share", type=float, help="of the residual; default: the manifest's")
     measure.add_argument("--works", type=int, help="only so many of --pieces")
     measure.add_argument("--reference", type=int, default=0, metavar="STEPS", help="also so many DDIM steps, eta 1")

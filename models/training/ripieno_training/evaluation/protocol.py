@@ -24,7 +24,7 @@ from .groups import between
 from .judge import Judge
 from .stages import group_embeddings
 from .summary import Heard, figures
-from .systems import FLUID, TRUTH, System, chains
+from .systems import ENGINE, FLUID, TRUTH, System, chains
 
 PICTURES = ft.MODELS / "synth" / "pictures"
 DRAWN = [TRUTH.name, FLUID.name, "prior + diffusion"]
@@ -37,7 +37,8 @@ def chosen_systems(options: argparse.Namespace) -> tuple[list[System], dict[str,
     steps = options.steps if options.steps is not None else synth.get("default_steps", 4)
     share = options.share if options.share is not None else synth.get("residual_share", 1.0)
     there = [name for name in options.denoisers if (options.checkpoints / f"{name}.pt").exists()]
-    systems = [FLUID, *chains(steps, share, there, options.reference)]
+    engine = [ENGINE] if options.engine else []
+    systems = [FLUID, *chains(steps, share, there, options.reference), *engine]
     systems = [system for system in systems if not any(part in system.name for part in options.without)]
     if options.only:
         systems = [system for system in systems if system.name in options.only]

@@ -2,6 +2,7 @@
 
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,15 +17,14 @@ from ..dataset import Clip
 from ..evaluate_synth import Chain, Setting
 from ..render.recipes import Performance
 from ..render.soundfont import SoundFontError, find_soundfont
+from ..train.distil import steps_of, teacher_of
 
 TICKS_PER_SECOND = 4000
 
 
 SHIPPED = "denoiser"
 LABELS = {"denoiser": "prior + diffusion", "denoiser_base": "prior + base U-Net", "t5": "prior + T5"}
-LABELS |= {"t5_base": "prior + base T5"} | {
-    f"distilled_{n}": f"prior + diffusion distilled to {n}" for n in (1, 2, 4, 8)
-}
+LABELS |= {"t5_base": "prior + base T5"}
 """what is said of a checkpoint's denoiser in the table"""
 ALONE_STEPS = 12
 """steps of a denoiser that has no prior to begin with"""
@@ -36,29 +36,35 @@ class System:
 
     name: str
     setting: Setting | None = None
-    """of the checkpoint's chain; None is the truth, or FluidR3"""
+    """of the checkpoint's chain; None is the truth, FluidR3, or the engine"""
     denoiser: str = SHIPPED
     """whose"""
 
 
-TRUTH, FLUID = System("true rendering"), System("FluidR3, fluidsynth")
+TRUTH, FLUID, ENGINE = System("true rendering"), System("FluidR3, fluidsynth"), System("ripieno render")
 
 
 def label(denoiser: str) -> str:
     """The name of a denoiser's row."""
+    if steps := steps_of(denoiser):
+        return f"{LABELS[teacher_of(denoiser)]} distilled to {steps}"
     alone = denoiser.removesuffix("_alone")
     return LABELS[alone].replace("prior + ", "") + ", without the prior" if alone != denoiser else LABELS[denoiser]
 
 
 def of_denoiser(denoiser: str, steps: int, share: float) -> list[System]:
-    """A denoiser with and without the performance; the shipped one also guided."""
-    name = label(denoiser)
+    """A denoiser with and without the performance; the shipped one also guided, and by DPM-Solver++.
+
+    A distilled one takes the steps that it was distilled for.
+    """
+    name, steps = label(denoiser), steps_of(denoiser) or steps
     if denoiser.endswith("_alone"):
         steps, share = ALONE_STEPS, 1.0
         name += f", {steps} steps"
     systems = [System(name, Setting("diffusion", steps, 1.0, share), denoiser)]
     if denoiser == SHIPPED:
         systems.append(System(f"{name}, guided 1.25", Setting("diffusion", steps, 1.25, share), denoiser))
+        systems.append(System(f"{name}, DPM-Solver++", Setting("diffusion", steps, 1.0, share, solver=True), denoiser))
     unknown = Setting("diffusion", steps, 1.0, share, performance=False)
     return [*systems, System(f"{name}, performance unknown", unknown, denoiser)]
 
@@ -100,11 +106,8 @@ def sound_of(chain: Chain, parts: Parts, setting: Setting, seed: int) -> np.ndar
     return mix
 
 
-def general_midi(
-    performance: Performance, parts: list[Clip], instruments: list[str], soundfonts: list[Path]
-) -> np.ndarray:
-    """The parts by FluidR3 through fluidsynth as it comes, with its own reverberation: float32 [2, samples]."""
-    font = find_soundfont("FluidR3_GM", soundfonts)
+def written(performance: Performance, parts: list[Clip], instruments: list[str]) -> mido.MidiFile:
+    """The parts as a file, a track and a channel each, with their players' programs."""
     midi = mido.MidiFile(ticks_per_beat=TICKS_PER_SECOND)
     for channel, part in enumerate(parts):
         program = performance.player(instruments[part.instrument]).instrument.program
@@ -121,28 +124,44 @@ def general_midi(
             track.append(mido.Message(kind, note=pitch, velocity=velocity, channel=channel, time=tick - now))
             now = tick
         midi.tracks.append(track)
-    samples = parts[0].audio.shape[1]
+    return midi
+
+
+def played_by(command: Callable[[str, str], list[str]], midi: mido.MidiFile, samples: int) -> np.ndarray:
+    """What a command makes of a file, its arguments by the names of source and sink: float32 [2, samples]."""
     with tempfile.TemporaryDirectory(prefix="ripieno-evaluation-") as folder:
         source, sink = Path(folder, "piece.mid"), Path(folder, "piece.wav")
         midi.save(source)
-        command = [
-            "fluidsynth",
-            "-ni",
-            "-q",
-            "-g",
-            "0.5",
-            "-r",
-            str(ft.SAMPLE_RATE),
-            "-F",
-            str(sink),
-            str(font),
-            str(source),
-        ]
-        try:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        except (FileNotFoundError, subprocess.CalledProcessError) as error:
-            raise SoundFontError("The baseline needs a working fluidsynth (Debian: fluidsynth).") from error
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(command(str(source), str(sink)), check=True, **quiet)
         audio = soundfile.read(sink, dtype="float32", always_2d=True)[0].T
     out = np.zeros((2, samples), np.float32)
     out[:, : min(samples, audio.shape[1])] = audio[:, :samples]
     return out
+
+
+def general_midi(
+    performance: Performance, parts: list[Clip], instruments: list[str], soundfonts: list[Path]
+) -> np.ndarray:
+    """The parts by FluidR3 through fluidsynth as it comes, with its own reverberation: float32 [2, samples]."""
+    font, rate = str(find_soundfont("FluidR3_GM", soundfonts)), str(ft.SAMPLE_RATE)
+
+    def command(source: str, sink: str) -> list[str]:
+        return ["fluidsynth", "-ni", "-q", "-g", "0.5", "-r", rate, "-F", sink, font, source]
+
+    try:
+        return played_by(command, written(performance, parts, instruments), parts[0].audio.shape[1])
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise SoundFontError("The baseline needs a working fluidsynth (Debian: fluidsynth).") from error
+
+
+def by_engine(performance: Performance, parts: list[Clip], instruments: list[str], ripieno: Path) -> np.ndarray:
+    """The parts as the engine plays them, segment by segment, with its own models and steps: float32 [2, samples]."""
+
+    def command(source: str, sink: str) -> list[str]:
+        return [str(ripieno), "render", source, "--performance", performance.id, "--ensemble", "tracks", "-o", sink]
+
+    try:
+        return played_by(command, written(performance, parts, instruments), parts[0].audio.shape[1])
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise RuntimeError(f"{ripieno} did not render {performance.id}: is it the built `ripieno`?") from error

@@ -24,19 +24,22 @@ COLUMNS = {
 }
 SCORES = ("note_f1", "note_instrument_f1")
 """that are also shown as a share of the true rendering's"""
-PUBLISHED = """| published (Maman et al. 2024) | All-FAD, VGGish | Group-FAD, VGGish | top-1 / top-3 | note F1 |
+PUBLISHED = """| published (Maman et al. 2024) | All-FAD, VGGish / TRILL | Group-FAD, VGGish / TRILL | top-1 / top-3 \
+| note F1 / with instrument |
 |---|---|---|---|---|
-| T5 without, with performance | 3.9, 3.5 | 5.8, 5.5 | 36 / 60, 68 / 90 | 62, 63 |
-| U-Net without, with performance | 3.4, 3.9 | 7.1, 5.1 | 14 / 30, 56 / 73 | 63, 62 |"""
+| T5 without performance | 3.9 / 0.12 | 5.8 / 0.43 | 36 / 60 | 62 / 38 |
+| T5 with performance | 3.5 / 0.09 | 5.5 / 0.35 | 68 / 90 | 63 / 47 |
+| U-Net without performance | 3.4 / 0.12 | 7.1 / 0.5 | 14 / 30 | 63 / 47 |
+| U-Net with performance | 3.9 / 0.11 | 5.1 / 0.33 | 56 / 73 | 62 / 46 |"""
 NOTES = """\
 Parts of held-out pieces are given to the players of random performances; the true rendering is theirs by
 `ripieno_training.render`. FAD is of musicnn embeddings of RMS-normalised audio: its values compare within one
-table, not with the published ones, whose embeddings are others. All-FAD is the distance to training works by all
-performances, Group-FAD to those by the performance that was asked for, an excerpt's nearest group is its class.
-Note F1 is basic-pitch's, whose own ceiling is its F1 on the true rendering. MR-STFT and loudness curve are
-distances to the true rendering, at its level. FluidR3 plays the same notes; some performances were recorded from
-it, so it is nearer to these than any other General MIDI synthesizer would be. Note+instrument F1 is of our own
-transcriber, trained on true audio of training works (`../training/README.md`).
+table, not with the published ones, whose embeddings (VGGish, TRILL) no package has. All-FAD is the distance to
+training works by all performances, Group-FAD to those by the performance that was asked for, an excerpt's nearest
+group is its class. Note F1 is basic-pitch's, whose own ceiling is its F1 on the true rendering. MR-STFT and loudness
+curve are distances to the true rendering, at its level. FluidR3 plays the same notes; some performances were recorded
+from it, so it is nearer to these than any other General MIDI synthesizer would be. Note+instrument F1 is of our own
+transcriber, trained on true audio of training works. A dash was not measured.
 
 Columns "of the true" divide by the true rendering's."""
 
@@ -53,13 +56,14 @@ def rows(result: dict) -> str:
     for name, figures in systems.items():
         ratios = {f"{key}_of_true": figures[key] / true[key] for key in SCORES if true.get(key) and key in figures}
         shown.append((name, figures | ratios))
-    columns = {key: how for key, how in COLUMNS.items() if any(key in figures for _, figures in shown)}
+    measured = {key for _, figures in shown for key in figures} | {"note_instrument_f1"}
+    columns = {key: how for key, how in COLUMNS.items() if key in measured}
     lines = [
         "| system | " + " | ".join(title for title, _ in columns.values()) + " |",
         "|---" * (len(columns) + 1) + "|",
     ]
     for name, figures in shown:
-        cells = [how.format(figures[key]) if key in figures else "" for key, (_, how) in columns.items()]
+        cells = [how.format(figures[key]) if key in figures else "-" for key, (_, how) in columns.items()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

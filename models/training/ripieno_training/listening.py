@@ -95,9 +95,11 @@ def transcribed(audio: np.ndarray) -> np.ndarray:
 
 def note_f1(audio: np.ndarray, notes: np.ndarray) -> float:
     """F1 of pitch and onset (50 ms, mir_eval without offsets) of the notes heard against those played [n, 4]."""
-    seconds = audio.shape[1] / ft.SAMPLE_RATE
-    played = notes[notes[:, 0] < seconds]
-    heard = transcribed(audio)
+    return matched_f1(transcribed(audio), notes[notes[:, 0] < audio.shape[1] / ft.SAMPLE_RATE])
+
+
+def matched_f1(heard: np.ndarray, played: np.ndarray) -> float:
+    """F1 of pitch and onset of notes heard against notes played, both [n, 3 or more]: onset s, end s, pitch."""
     if len(heard) == 0 or len(played) == 0:
         return 0.0
 

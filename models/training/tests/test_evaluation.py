@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from ripieno_training.evaluation import keeping, table
 from ripieno_training.evaluation.excerpts import excerpts, played
 from ripieno_training.evaluation.groups import Gaussian, _root, ranking
 from ripieno_training.evaluation.measures import levelled, loudness_curve, loudness_distance
+from ripieno_training.evaluation.piano import pianist, piano_f1
 from ripieno_training.evaluation.summary import Heard, figures
 from ripieno_training.evaluation.systems import by_engine, chains, written
 from ripieno_training.features import SAMPLE_RATE
@@ -150,6 +152,28 @@ def test_a_kept_sound_is_the_sound_and_is_made_once(tmp_path):
     first = keeping.sound(tmp_path / "a.sound.npz", lambda: audio)
     assert np.abs(first - audio).max() < 2e-6 and first.dtype == np.float32
     np.testing.assert_array_equal(keeping.sound(tmp_path / "a.sound.npz", lambda: 1 / 0), first)
+
+
+def test_without_transkun_pianos_are_not_heard_and_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "moduleconf", None)
+    pianist.cache_clear()
+    with pytest.raises(SystemExit, match="pip install transkun==2.0.1"):
+        pianist()
+
+
+def test_only_what_pianos_play_is_heard_by_the_pianist():
+    judge = judges.Judge(Path("none"), False, piano=True)
+    assert "piano_f1" in judge.measures(True, pianos=True) and "piano_f1" not in judge.measures(True)
+    assert "piano_f1" not in judges.Judge(Path("none"), False).measures(True, pianos=True)
+
+
+@pytest.mark.skipif(find_spec("transkun") is None, reason="transkun is not installed")
+def test_the_pianist_hears_a_struck_string():
+    played = np.array([[0.5, 1.4, 60.0, 90.0]])
+    since = np.maximum(TIME - 0.5, 0)
+    partials = sum(np.sin(2 * np.pi * h * 261.6256 * since) / h**2 for h in range(1, 9))
+    sound = np.where(TIME < 1.4, np.exp(-3 * since) * partials, 0.0)
+    assert piano_f1(0.2 * np.stack([sound, sound]), played) == 1.0
 
 
 class Listener:

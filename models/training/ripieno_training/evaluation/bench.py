@@ -75,7 +75,9 @@ class Bench:
 
     def heard(self, system: System, chain: Chain | None, judge: Judge) -> Heard:
         """What is measured of it."""
-        figures, embeddings = judge.heard(self.file(system, "row"), system is TRUTH, lambda: self.sound(system, chain))
+        pianos = all(part.player.instrument.id == "piano" for part in self.plays)
+        sound = partial(self.sound, system, chain)
+        figures, embeddings = judge.heard(self.file(system, "row"), system is TRUTH, sound, pianos)
         return Heard(self.performance.id, embeddings, figures)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..train.distil import student
 from . import table
+from .piano import PACKAGE
 from .protocol import run
 from .systems import LABELS
 
@@ -42,6 +43,7 @@ def main() -> None:
     measure.add_argument("--reference", type=int, default=0, metavar="STEPS", help="also so many DDIM steps, eta 1")
     measure.add_argument("--only", nargs="+", metavar="SYSTEM", help="besides the true rendering only these systems")
     measure.add_argument("--without", nargs="+", default=[], help="leave out systems whose names contain one of these")
+    measure.add_argument("--piano", action="store_true", help=f"also piano notes by transkun (pip install {PACKAGE})")
     measure.add_argument("--no-notes", action="store_true", help="without transcription")
     measure.add_argument("--threads", type=int, default=1)
     measure.set_defaults(do=run)

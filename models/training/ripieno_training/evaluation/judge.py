@@ -11,6 +11,7 @@ from ..transcriber.decode import Listener
 from ..transcriber.score import note_instrument_f1
 from . import keeping
 from .measures import levelled, loudness_distance
+from .piano import piano_f1
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,18 @@ class Judge:
     musicnn: Path
     basic_pitch: bool = True
     listener: Listener | None = None
+    piano: bool = False
+    """whether transkun hears what pianos play"""
 
-    def measures(self, true: bool) -> dict[str, Callable[[Sound], dict[str, float]]]:
-        """What is to be measured of the true rendering, or of another."""
+    def measures(self, true: bool, pianos: bool = False) -> dict[str, Callable[[Sound], dict[str, float]]]:
+        """What is to be measured of the true rendering, or of another; `pianos` alone may play it."""
         chosen: dict[str, Callable[[Sound], dict[str, float]]] = {}
         if self.basic_pitch:
             chosen["note_f1"] = lambda s: {"note_f1": note_f1(s.audio, s.notes)}
         if self.listener:
             chosen[f"listener_{self.listener.steps}"] = self._by_instrument
+        if self.piano and pianos:
+            chosen["piano_f1"] = lambda s: {"piano_f1": piano_f1(s.audio, s.notes)}
         if not true:
             chosen["stft_distance"] = lambda s: {"stft_distance": stft_distance(levelled(s.audio, s.true), s.true)}
             chosen["loudness_distance"] = _loudness
@@ -50,10 +55,12 @@ class Judge:
         value = note_instrument_f1(sound.notes[:, [0, 2, 4]], heard)
         return {"note_instrument_f1": value, f"listener_{self.listener.steps}": value}
 
-    def heard(self, file: Path, true: bool, sound: Callable[[], Sound]) -> tuple[dict[str, float], np.ndarray]:
+    def heard(
+        self, file: Path, true: bool, sound: Callable[[], Sound], pianos: bool = False
+    ) -> tuple[dict[str, float], np.ndarray]:
         """Figures and embeddings [n, d], read from a file as far as they are in it, and kept there."""
         figures, embeddings = keeping.row(file)
-        missing = [measure for key, measure in self.measures(true).items() if key not in figures]
+        missing = [measure for key, measure in self.measures(true, pianos).items() if key not in figures]
         if missing or embeddings is None:
             heard = sound()
             for measure in missing:

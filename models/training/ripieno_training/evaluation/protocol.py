@@ -22,6 +22,7 @@ from .bench import Bench
 from .excerpts import SEED, excerpts
 from .groups import between
 from .judge import Judge
+from .piano import pianist
 from .stages import group_embeddings
 from .summary import Heard, figures
 from .systems import ENGINE, FLUID, TRUTH, System, chains
@@ -48,6 +49,9 @@ def chosen_systems(options: argparse.Namespace) -> tuple[list[System], dict[str,
 def run(options: argparse.Namespace) -> None:
     """Measures and writes a result after every work. What is done stays in the work folder, so that a run can go on."""
     started = time.monotonic()
+    if options.piano:
+        # What is missing is said before hours of rendering.
+        pianist()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     known = [performances()[name] for name in learned(read(options.checkpoints, "prior")).performances]
@@ -58,6 +62,7 @@ def run(options: argparse.Namespace) -> None:
         options.audio_root / "eval" / "MSD_musicnn.onnx",
         not options.no_notes,
         Listener(options.transcriber) if options.transcriber else None,
+        options.piano,
     )
     groups = group_embeddings(
         stage, training, known, options.group_excerpts, options.seconds, judge.musicnn, options.work

@@ -8,7 +8,7 @@ import numpy as np
 from .groups import Gaussian, ranking
 
 TOP = 3
-MEANS = ("note_f1", "note_instrument_f1", "stft_distance", "loudness_distance")
+MEANS = ("note_f1", "note_instrument_f1", "piano_f1", "stft_distance", "loudness_distance")
 
 
 @dataclass

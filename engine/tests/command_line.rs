@@ -81,6 +81,16 @@ fn a_missing_onnx_runtime_is_a_sentence() {
 }
 
 #[test]
+fn the_list_of_performances_says_what_they_were_made_from() {
+    let told = String::from_utf8(ripieno(&["performances"], &[]).stdout).unwrap();
+    assert!(
+        told.contains("General MIDI: 41, 42, 43, 44; made from: SoundFont FluidR3_GM, samples cello_bigcat"),
+        "{told}"
+    );
+    assert_eq!(told.matches("made from: ").count(), told.matches("players: ").count());
+}
+
+#[test]
 fn the_doctor_lists_every_fault() {
     let environment = [("RIPIENO_MODELS", "/nowhere"), ("RIPIENO_ONNXRUNTIME", "/nowhere/libonnxruntime.so")];
     let output = ripieno(&["doctor"], &environment);

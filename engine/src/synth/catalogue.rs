@@ -62,6 +62,31 @@ pub struct Performance {
     pub picture: String,
     /// Instrument ids from high to low.
     pub players: Vec<String>,
+    /// General MIDI program of each player, 0-based.
+    #[serde(default)]
+    pub programs: Vec<u8>,
+    /// What each player was recorded from: `pack:NAME`, or `soundfont:NAME` with bank and program where they are others.
+    #[serde(default)]
+    pub made_from: Vec<String>,
+}
+
+impl Performance {
+    /// The recordings it was made from, each once, as words.
+    pub fn recordings(&self) -> Vec<String> {
+        let mut named = Vec::new();
+        for source in &self.made_from {
+            let mut words = source.split(':');
+            let name = match (words.next(), words.next()) {
+                (Some("soundfont"), Some(name)) => format!("SoundFont {name}"),
+                (Some("pack"), Some(name)) => format!("samples {name}"),
+                _ => source.clone(),
+            };
+            if !named.contains(&name) {
+                named.push(name);
+            }
+        }
+        named
+    }
 }
 
 impl Catalogue {
@@ -183,6 +208,25 @@ mod tests {
         assert!(every.find("orchestra-hall").is_some());
         assert!(trained(written("performance") + 1, written("instrument")).is_err());
         assert!(trained(3, 4).unwrap_err().to_string().contains("contrabass"), "a player the models do not know");
+    }
+
+    #[test]
+    fn a_card_says_what_each_player_was_made_from() {
+        let catalogue = Catalogue::parse(TEXT).unwrap();
+        let program = |id: &String| catalogue.instruments().iter().find(|of| of.id == *id).map(|of| of.program);
+        for card in catalogue.performances() {
+            assert_eq!(
+                card.programs.iter().map(|&program| Some(program)).collect::<Vec<_>>(),
+                card.players.iter().map(program).collect::<Vec<_>>(),
+                "{}",
+                card.id
+            );
+            assert_eq!(card.made_from.len(), card.players.len(), "{}", card.id);
+            let named = |name: &String| name.starts_with("SoundFont ") || name.starts_with("samples ");
+            assert!(card.recordings().iter().all(named), "{:?}", card.recordings());
+        }
+        let quartet = &catalogue.performances()[catalogue.find("string-quartet-hall").unwrap()];
+        assert_eq!(quartet.recordings(), ["SoundFont FluidR3_GM", "samples cello_bigcat", "samples bass_meat_arco"]);
     }
 
     #[test]

@@ -35,6 +35,13 @@ def test_the_same_players_play_the_same_instruments_elsewhere(one, other):
         assert a.player(name).source == b.player(name).source
 
 
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_says_what_each_player_was_recorded_from(name):
+    players = performances()[name].players
+    assert CARDS[name]["made_from"] == [player.source for player in players]
+    assert CARDS[name]["programs"] == [player.instrument.program for player in players]
+
+
 def test_there_are_rooms_with_several_players_and_players_with_several_rooms():
     assert len(CARDS) >= 24
     assert len(sharing("room_id")) >= 20 and len(sharing("players_id")) >= 3

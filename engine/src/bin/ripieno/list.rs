@@ -11,7 +11,14 @@ pub fn performances() -> Result<(), Failure> {
     let catalogue = Catalogue::load(&locations::find_models()?)?;
     for performance in catalogue.performances() {
         say!("{:<24}{}", performance.id, performance.description);
-        say!("{:<24}players: {}; room: {}\n", "", performance.players.join(", "), performance.room);
+        let programs = performance
+            .programs
+            .iter()
+            .map(|program| (u16::from(*program) + 1).to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        say!("{:<24}players: {}; room: {}", "", performance.players.join(", "), performance.room);
+        say!("{:<24}General MIDI: {programs}; made from: {}\n", "", performance.recordings().join(", "));
     }
     Ok(())
 }

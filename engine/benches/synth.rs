@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::score::Note;
 use ripieno_engine::synth::{
-    BINS, CONTEXT_FRAMES, DenoiserInfo, GAINS, Guidance, HOP, HOP_FRAMES, NoteRoll, OVERLAP_FRAMES, Origins, PartInput,
+    BINS, DenoiserInfo, GAINS, Guidance, HELD_FRAMES, HOP, HOP_FRAMES, NoteRoll, Occasion, Origins, PartInput,
     Resynthesis, SegmentCost, SegmentRequest, StereoBuffer, SynthState, Synthesizer,
 };
 
@@ -45,7 +45,7 @@ fn segment(criterion: &mut Criterion) {
     for parts in [1, 4] {
         let mut group = criterion.benchmark_group(format!("segment of {parts} parts, 2 threads"));
         group.sample_size(10).throughput(Throughput::Elements((HOP_FRAMES * HOP) as u64));
-        let mut bench = Bench::of(Synthesizer::new(&models, 2).expect("the models open"), parts);
+        let mut bench = Bench::of(Synthesizer::new(&models, 2, Occasion::Live).expect("the models open"), parts);
         for (name, steps, guidance) in [
             ("prior and vocoder", 0, Guidance::NONE),
             ("1 step", 1, Guidance::NONE),
@@ -69,7 +69,8 @@ fn segment(criterion: &mut Criterion) {
             });
         }
         // Every other denoiser of the manifest, as it is played: T5, a distilled one.
-        for other in DenoiserInfo::all(&models).into_iter().filter(|info| info.fault.is_none()).skip(1) {
+        let live = bench.synth.denoiser().name.clone();
+        for other in DenoiserInfo::all(&models).into_iter().filter(|info| info.fault.is_none() && info.name != live) {
             let synth = Synthesizer::with_denoiser(&models, 2, &other.name).expect("it was offered");
             let mut bench = Bench::of(synth, parts);
             group.bench_function(BenchmarkId::new(&other.name, format!("{} steps", other.steps)), |bencher| {
@@ -83,7 +84,7 @@ fn segment(criterion: &mut Criterion) {
 /// Everything of a segment that is not a network: excitation, noise, inverse transforms.
 fn resynthesis(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("resynthesis of 4 parts, 1 thread");
-    let frames = CONTEXT_FRAMES + HOP_FRAMES + OVERLAP_FRAMES;
+    let frames = 2 * HELD_FRAMES + HOP_FRAMES;
     let gains = vec![0.1; frames * GAINS * BINS];
     let (mut resynthesis, mut out) = (Resynthesis::new(), StereoBuffer::default());
     for (name, keys) in [("a note each", 1), ("20 low notes each", 20)] {
@@ -100,7 +101,7 @@ fn resynthesis(criterion: &mut Criterion) {
                         &Origins::default(),
                         (1, part),
                         1000,
-                        CONTEXT_FRAMES..frames,
+                        HELD_FRAMES..HELD_FRAMES + HOP_FRAMES,
                         &mut out,
                     );
                 }

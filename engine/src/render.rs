@@ -11,8 +11,8 @@ use crate::inference::Models;
 use crate::score::{Note, Playback};
 use crate::stream::resample::resample;
 use crate::synth::{
-    Guidance, HOP, HOP_FRAMES, PartAudio, PartInput, SAMPLE_RATE, SegmentRequest, StereoBuffer, SynthError, SynthState,
-    Synthesizer,
+    Guidance, HELD_FRAMES, HOP, HOP_FRAMES, PartAudio, PartInput, SAMPLE_RATE, SegmentRequest, StereoBuffer,
+    SynthError, SynthState, Synthesizer,
 };
 
 /// Seconds rendered after the last note's end: the room's tail.
@@ -26,6 +26,7 @@ const MOST_BYTES: f64 = 6.0 * (1u64 << 30) as f64;
 /// Output rates, in Hz.
 pub const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 const SEGMENT_S: f64 = (HOP_FRAMES * HOP) as f64 / SAMPLE_RATE as f64; // 0.64
+const HELD_S: f64 = (HELD_FRAMES * HOP) as f64 / SAMPLE_RATE as f64; // 0.21
 
 /// Who plays the notes of a score.
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +161,8 @@ pub fn render(
     let mut stems = separate(score, models, synth, options, &mut notices)?;
     let seconds = score.seconds() + TAIL_S;
     check_length(seconds, stems.len(), options.rate)?;
-    let segments = (seconds / SEGMENT_S).ceil() as usize;
+    // The sound of a segment lags behind its notes.
+    let segments = ((seconds + HELD_S) / SEGMENT_S).ceil() as usize;
     let (mut state, mut out) = (SynthState::default(), Vec::<PartAudio>::new());
     let instruments: Vec<usize> = stems.iter().map(|(player, _)| *player).collect();
     let mut heard = 0;
@@ -182,8 +184,10 @@ pub fn render(
         };
         synth.render_segment(&request, &mut state, &mut out)?;
         for ((_, stem), part) in stems.iter_mut().zip(&out) {
-            stem.audio.left.extend_from_slice(&part.left);
-            stem.audio.right.extend_from_slice(&part.right);
+            // What comes before the piece begins.
+            let from = if index == 0 { HELD_FRAMES * HOP } else { 0 };
+            stem.audio.left.extend_from_slice(&part.left[from..]);
+            stem.audio.right.extend_from_slice(&part.right[from..]);
         }
         heard = index + 1;
         if progress(heard as f32 / segments as f32).is_break() {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::score::{Note, PartNotes, Playback, Score, midi};
 use ripieno_engine::synth::{
-    DenoiserInfo, Guidance, PartAudio, PartInput, SamplerKind, Sampling, SegmentRequest, Start, SynthError, SynthState,
-    Synthesizer,
+    DenoiserInfo, Guidance, Occasion, PartAudio, PartInput, SamplerKind, Sampling, SegmentRequest, Start, SynthError,
+    SynthState, Synthesizer,
 };
 use sha2::{Digest, Sha256};
 
@@ -44,6 +44,9 @@ impl Folder {
         }
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/denoiser");
         let mut manifest = fs::read_to_string(installed.join("manifest.toml")).unwrap();
+        // Which denoiser plays when is the fixture's to say, as well.
+        let named = |line: &&str| line.starts_with("live = ") || line.starts_with("offline = ");
+        manifest = manifest.lines().filter(|line| !named(line)).fold(String::new(), |all, line| all + line + "\n");
         manifest = manifest.split("[[synth.denoiser]]").next().unwrap().to_owned() + &after_denoisers(&manifest);
         for (name, inputs, outputs) in PAIR {
             let file = format!("synth/{name}.onnx");
@@ -151,7 +154,7 @@ fn a_distilled_denoiser_takes_exactly_its_own_times() {
     assert_eq!(own, sound(&mut distilled, 9, Guidance::NONE, 60), "there are no more times than its own");
     distilled.set_sampling(Sampling::with(SamplerKind::Ddim)).unwrap();
     assert_ne!(own, sound(&mut distilled, 2, Guidance::NONE, 60), "ddim would take 999 and 499");
-    let mut unet = Synthesizer::new(&models, 1).unwrap();
+    let mut unet = Synthesizer::new(&models, 1, Occasion::Live).unwrap();
     let refused = unet.set_sampling(Sampling::with(SamplerKind::Distilled)).unwrap_err();
     assert!(refused.to_string().contains("\"unet\" was not distilled"), "{refused}");
 }
@@ -177,7 +180,7 @@ fn what_cannot_be_used_is_not_offered_and_says_why() {
         let fault = |name: &str| all.iter().find(|info| info.name == name).unwrap().fault.as_ref();
         assert!(fault("unet").is_none());
         assert!(fault("t5").unwrap().to_string().contains(sentence), "{sentence}: {:?}", fault("t5"));
-        assert_eq!(Synthesizer::new(&models, 1).unwrap().denoiser().name, "unet");
+        assert_eq!(Synthesizer::new(&models, 1, Occasion::Live).unwrap().denoiser().name, "unet");
         let refused = Synthesizer::with_denoiser(&models, 1, "t5").map(drop).unwrap_err();
         assert!(refused.to_string().contains(sentence), "{refused}");
     }
@@ -186,12 +189,43 @@ fn what_cannot_be_used_is_not_offered_and_says_why() {
 #[test]
 fn where_the_first_denoiser_is_damaged_the_next_plays() {
     let folder = Folder::with(&[T5, UNET].concat());
-    assert_eq!(Synthesizer::new(&folder.models(), 1).unwrap().denoiser().name, "t5");
+    assert_eq!(Synthesizer::new(&folder.models(), 1, Occasion::Live).unwrap().denoiser().name, "t5");
     fs::write(folder.path().join("synth/t5_encoder.onnx"), b"damaged").unwrap();
-    assert_eq!(Synthesizer::new(&folder.models(), 1).unwrap().denoiser().name, "unet");
+    assert_eq!(Synthesizer::new(&folder.models(), 1, Occasion::Live).unwrap().denoiser().name, "unet");
     fs::remove_file(folder.path().join("synth/denoiser.onnx")).unwrap();
-    let none = Synthesizer::new(&folder.models(), 1).map(drop).unwrap_err();
+    let none = Synthesizer::new(&folder.models(), 1, Occasion::Live).map(drop).unwrap_err();
     assert!(matches!(&none, SynthError::Inference(_)) && none.to_string().contains("t5_encoder.onnx"), "{none}");
+}
+
+#[test]
+fn a_rendering_takes_the_denoiser_for_offline_and_an_instrument_the_one_for_live() {
+    let folder = Folder::with(&[UNET, T5, DISTILLED].concat());
+    let opened = |occasion| Synthesizer::new(&folder.models(), 1, occasion).unwrap().denoiser().name.clone();
+    assert_eq!(Occasion::ALL.map(opened), ["unet", "unet"], "without a word it is the first");
+    folder.change("[synth]\n", "[synth]\noffline = \"t5\"\nlive = \"distilled\"\n");
+    assert_eq!(Occasion::ALL.map(opened), ["t5", "distilled"]);
+    // The command line takes its time, and another can be asked for.
+    let input = excerpt(folder.path());
+    let wav = folder.path().join("out.wav");
+    let heard = |more: &[&str]| {
+        let arguments =
+            [&["render", input.to_str().unwrap(), "--steps", "2", "-o", wav.to_str().unwrap()], more].concat();
+        let done = ripieno(&arguments, folder.path());
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        fs::read(&wav).unwrap()
+    };
+    let by_itself = heard(&[]);
+    assert_eq!(by_itself, heard(&["--denoiser", "t5"]));
+    assert_ne!(by_itself, heard(&["--denoiser", "distilled"]));
+    let told = String::from_utf8(ripieno(&["doctor"], folder.path()).stdout).unwrap();
+    assert!(told.contains("t5: 6 steps, dpm++2m, plays offline"), "{told}");
+    assert!(told.contains("distilled: 2 steps, distilled, plays live"), "{told}");
+    // One that is damaged is stood in for; one that is not there at all is a mistake of the manifest's.
+    fs::write(folder.path().join("synth/t5_encoder.onnx"), b"damaged").unwrap();
+    assert_eq!(opened(Occasion::Offline), "unet");
+    folder.change("live = \"distilled\"", "live = \"destilled\"");
+    let refused = Synthesizer::new(&folder.models(), 1, Occasion::Live).map(drop).unwrap_err().to_string();
+    assert!(refused.contains("live = \"destilled\" is none of its denoisers (unet, t5, distilled)"), "{refused}");
 }
 
 fn ripieno(arguments: &[&str], models: &Path) -> Output {
@@ -256,7 +290,7 @@ fn the_command_line_chooses_denoiser_sampler_steps_noise_and_start() {
 #[test]
 fn starting_at_the_prior_stays_nearer_to_it_the_later_it_starts() {
     let folder = Folder::with(UNET);
-    let mut synth = Synthesizer::new(&folder.models(), 1).unwrap();
+    let mut synth = Synthesizer::new(&folder.models(), 1, Occasion::Live).unwrap();
     let prior = sound(&mut synth, 0, Guidance::NONE, 60);
     let mut apart = |start: Start| {
         synth.set_sampling(Sampling { start, ..Sampling::with(SamplerKind::Ddim) }).unwrap();

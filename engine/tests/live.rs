@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::score::Note;
 use ripieno_engine::stream::{Engine, EngineConfig, Event, EventKind, MAX_PARTS, StatusKind};
-use ripieno_engine::synth::{Guidance, PassagePart, PassageRequest, Synthesizer};
+use ripieno_engine::synth::{Guidance, Occasion, PassagePart, PassageRequest, Synthesizer};
 
 const RATE: f64 = 48_000.0;
 
@@ -28,7 +28,7 @@ fn correlation(one: &[f32], other: &[f32]) -> f64 {
 fn an_instant_note_and_its_context_agree_in_phase_at_lag_zero() {
     let locations = Locations::find().expect("`cargo xtask setup` has put ONNX Runtime in place");
     let runtime = Runtime::load(Some(&locations.runtime)).unwrap();
-    let mut synth = Synthesizer::new(&Models::load(runtime, &locations.models).unwrap(), 1).unwrap();
+    let mut synth = Synthesizer::new(&Models::load(runtime, &locations.models).unwrap(), 1, Occasion::Live).unwrap();
     for (performance, player, pitch) in
         [("string-quartet-hall", "violin", 67), ("string-quartet-hall", "cello", 48), ("concert-grand", "piano", 60)]
     {

@@ -7,8 +7,8 @@ use std::f64::consts::TAU;
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::score::Note;
 use ripieno_engine::synth::{
-    Guidance, HOP, HOP_FRAMES, PartAudio, PartInput, SAMPLE_RATE, SamplerKind, Sampling, SegmentRequest, Start,
-    SynthState, Synthesizer, mel::mel_frames,
+    Guidance, HELD_FRAMES, HOP, HOP_FRAMES, Occasion, PartAudio, PartInput, SAMPLE_RATE, SamplerKind, Sampling,
+    SegmentRequest, Start, SynthState, Synthesizer, mel::mel_frames,
 };
 
 /// Channels of a mel frame; the first half are mid.
@@ -17,7 +17,7 @@ const MEL: usize = 256;
 fn synthesizer() -> Synthesizer {
     let locations = Locations::find().expect("`cargo xtask setup` has put ONNX Runtime in place");
     let runtime = Runtime::load(Some(&locations.runtime)).unwrap();
-    Synthesizer::new(&Models::load(runtime, &locations.models).unwrap(), 1).unwrap()
+    Synthesizer::new(&Models::load(runtime, &locations.models).unwrap(), 1, Occasion::Live).unwrap()
 }
 
 fn request<'a>(synth: &Synthesizer, performance: &str, parts: &'a [PartInput<'a>]) -> SegmentRequest<'a> {
@@ -31,7 +31,7 @@ fn request<'a>(synth: &Synthesizer, performance: &str, parts: &'a [PartInput<'a>
     }
 }
 
-/// Renders `segments` segments of every part, one after the other.
+/// Renders `segments` segments of every part, one after the other, from the first frame on.
 fn render(synth: &mut Synthesizer, request: SegmentRequest<'_>, segments: i64) -> Vec<PartAudio> {
     let (mut state, mut out) = (SynthState::default(), Vec::new());
     let mut whole = vec![PartAudio::default(); request.parts.len()];
@@ -41,6 +41,10 @@ fn render(synth: &mut Synthesizer, request: SegmentRequest<'_>, segments: i64) -
             whole.left.extend_from_slice(&part.left);
             whole.right.extend_from_slice(&part.right);
         }
+    }
+    for part in &mut whole {
+        part.left.drain(..HELD_FRAMES * HOP);
+        part.right.drain(..HELD_FRAMES * HOP);
     }
     whole
 }
@@ -159,7 +163,7 @@ fn a_held_note_has_no_seam_where_segments_join() {
         let (first, last) = (2 * HOP_FRAMES, 13 * HOP_FRAMES);
         let mel = mel_frames(&audio.left, &audio.right, first, last - first);
         // Mean change of the bands in which the note sounds, from a frame to the one two later (a window's length),
-        // where a segment begins or its crossfade ends, and everywhere else.
+        // where a segment begins or its overlap ends, and everywhere else.
         let loudest = mel.chunks(MEL).flat_map(|frame| &frame[..MEL / 2]).copied().fold(f32::MIN, f32::max);
         let change = |i: usize| {
             let (from, to) = (&mel[i * MEL..i * MEL + MEL / 2], &mel[(i + 2) * MEL..(i + 2) * MEL + MEL / 2]);

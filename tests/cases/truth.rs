@@ -258,7 +258,7 @@ fn plays_an_organ_in_real_time() {
     perform(&mut instance, &task, Pace::Bounce).unwrap();
     // Held until after what is recorded: whatever is lost, it sounds on.
     task.notes = vec![Note { onset: 0.0, end: 60.0, key: 60, velocity: 100 }];
-    task.seconds = 6.5;
+    task.seconds = 6.3;
     let mut heard = Stereo::default();
     instance.set_offline(false).unwrap();
     instance.activate(48_000.0, 512).unwrap();
@@ -275,7 +275,8 @@ fn plays_an_organ_in_real_time() {
 fn the_dropout_meter_counts_exactly_the_segments_that_are_lost() {
     for (faults, lost) in [("", 0), ("lose_every=3", 2)] {
         let (heard, figures) = with_faults("plays_an_organ_in_real_time", &format!("dropouts-{lost}"), faults);
-        // Segments 2 and 5 of 0.64 s, one latency of 1.61 s later: the next, segment 8, would be heard from 6.7 s on.
+        // Segments 2 and 5 of 0.64 s, 0.21 s before and one latency of 1.61 s later: the next, segment 8, would be heard from
+        // 6.5 s on.
         assert_eq!(figures["underruns"].as_u64(), Some(lost), "{figures}");
         let first = heard.left.iter().position(|&sample| sample != 0.0).expect("nothing sounds");
         // The instant voice carries on; after a tenth of a second the organ is there.

@@ -433,7 +433,7 @@ fn a_damaged_or_missing_model_keeps_no_other_from_playing() {
         sentence.contains("\"chorale_online\" gives out") && sentence.contains("chorale_offline.onnx"),
         "{sentence}"
     );
-    let error = crate::synth::Synthesizer::new(&models, 1).err().unwrap().to_string();
+    let error = crate::synth::Synthesizer::new(&models, 1, crate::synth::Occasion::Live).err().unwrap().to_string();
     assert!(error.contains("prior.onnx"), "{error}");
 }
 

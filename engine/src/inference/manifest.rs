@@ -55,7 +55,11 @@ pub struct SynthEntry {
     pub default_guidance_notes: f32,
     /// Guidance weight of the performance that measured best.
     pub default_guidance_performance: f32,
-    /// What predicts v, the first by default; see [`SynthEntry::denoisers`].
+    /// Name of the denoiser that renderings without a deadline take; without it, the first.
+    pub offline: Option<String>,
+    /// Name of the denoiser that plays in real time; without it, the first.
+    pub live: Option<String>,
+    /// What predicts v; see [`SynthEntry::denoisers`].
     #[serde(rename = "denoiser", default)]
     listed: Vec<DenoiserEntry>,
     /// Everything else the training writes down, for readers.
@@ -88,7 +92,7 @@ fn ddim() -> String {
 }
 
 impl SynthEntry {
-    /// The denoisers, the first by default. A manifest that lists none has the model `denoiser`.
+    /// The denoisers in the manifest's order. A manifest that lists none has the model `denoiser`, named `unet`.
     pub fn denoisers(&self) -> Vec<DenoiserEntry> {
         let unet = || DenoiserEntry {
             name: "unet".to_owned(),

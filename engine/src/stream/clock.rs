@@ -33,14 +33,17 @@ pub(super) const HOP_FRAMES: u64 = 64;
 pub(super) const OVERLAP_FRAMES: u64 = 32;
 /// Frames that the conductor may gather one chord for: 10 ms.
 pub(super) const GATHER_FRAMES: u64 = 1;
-/// What a segment may take from the moment its last note is known until its first sample is due, in frames.
-/// One hop: with more, a synth worker that keeps up with the music would only hold finished audio back.
-pub(super) const COMPUTE_FRAMES: u64 = 64;
+/// Frames by which a segment's sound begins before its own: those that the vocoder held until it knew what follows.
+pub(super) const HELD_FRAMES: u64 = crate::synth::HELD_FRAMES as u64;
+/// What a segment may take from the moment its last note is known until its first sample is due, in frames. Four parts of
+/// four steps take 0.26 s on two virtual cores (README.md, "Figures"); a whole hop would be 0.21 s more of latency.
+pub(super) const COMPUTE_FRAMES: u64 = 43;
 
 /// The latency of a mode at a host rate, in host samples, rounded up. A pure function.
 ///
 /// Sync is 1.61 s: the 0.96 s of notes that a segment needs (hop and overlap), 10 ms in which a chord is
-/// gathered, and 0.64 s to compute it. Live is 0. A rate that is not a positive number counts as 48 kHz.
+/// gathered, 0.21 s by which sound lags behind mel, and 0.43 s to compute it. Live is 0. A rate that is not a positive
+/// number counts as 48 kHz.
 ///
 /// ```
 /// use ripieno_engine::stream::{latency_samples, Mode};
@@ -52,10 +55,15 @@ pub fn latency_samples(mode: Mode, sample_rate: f64) -> u32 {
     match mode {
         Mode::Live => 0,
         Mode::Sync => {
-            let frames = HOP_FRAMES + OVERLAP_FRAMES + GATHER_FRAMES + COMPUTE_FRAMES;
+            let frames = HOP_FRAMES + OVERLAP_FRAMES + GATHER_FRAMES + HELD_FRAMES + COMPUTE_FRAMES;
             (u64::from(host_rate(sample_rate)) * frames * FRAME).div_ceil(MODEL_RATE) as u32
         }
     }
+}
+
+/// Stream sample at [`MODEL_RATE`] with which the sound of a segment begins; below 0 it is before the stream.
+pub(super) fn segment_start(index: i64) -> i64 {
+    (index * HOP_FRAMES as i64 - HELD_FRAMES as i64) * FRAME as i64
 }
 
 /// Host samples that a chord is gathered for, rounded up.

@@ -23,8 +23,8 @@ use std::sync::{Arc, LazyLock, Weak};
 pub(super) trait Renderer: Send {
     /// Forgets what came before: the next segment is the first of its stream.
     fn begin(&mut self);
-    /// Renders the new frames of a segment: [`SEGMENT_SAMPLES`] at 48 kHz for every part in `out`; `more` says whether there
-    /// is time for another step.
+    /// Renders what a segment adds to the sound: [`SEGMENT_SAMPLES`] at 48 kHz for every part in `out`, from
+    /// [`segment_start`](super::clock::segment_start) on; `more` says whether there is time for another step.
     fn segment(
         &mut self,
         job: &SegmentJob,

@@ -70,7 +70,7 @@ pub(super) struct SegmentJob {
     pub epoch: u32,
     /// Host rate of the stream in Hz.
     pub rate: u32,
-    /// The segment's number: it covers frames from `index * HOP_FRAMES`.
+    /// The segment's number: its notes are those from frame `index * HOP_FRAMES` on, its sound begins a little earlier.
     pub index: i64,
     pub performance: usize,
     pub steps: usize,

@@ -5,7 +5,7 @@
 //! is not used again.
 
 use crate::inference::Models;
-use crate::synth::{SynthError, Synthesizer};
+use crate::synth::{Occasion, SynthError, Synthesizer};
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Weak};
@@ -43,7 +43,7 @@ impl Pool {
             return Ok(pool);
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let first = Synthesizer::new(models, threads)?;
+        let first = Synthesizer::new(models, threads, Occasion::Live)?;
         let pool = Arc::new(Self {
             models: Arc::clone(models),
             threads,
@@ -73,7 +73,8 @@ impl Pool {
             if idle.open < self.most {
                 idle.open += 1;
                 drop(idle);
-                return Synthesizer::new(&self.models, self.threads).inspect_err(|_| self.idle.lock().open -= 1);
+                return Synthesizer::new(&self.models, self.threads, Occasion::Live)
+                    .inspect_err(|_| self.idle.lock().open -= 1);
             }
             self.returned.wait(&mut idle);
         }

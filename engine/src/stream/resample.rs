@@ -20,12 +20,12 @@ pub(super) struct HostResampler {
     inner: Option<Inner>,
     /// Stream time of the next host sample.
     position: u64,
+    /// Samples that are still to be left out: what was before the stream, and the resampler's own delay.
+    skip: usize,
 }
 
 struct Inner {
     resampler: Async<f32>,
-    /// Delay that is still to be taken off.
-    skip: usize,
     /// The part had sound in the segment before: its tail is still in the filter.
     sounded: [bool; MAX_PARTS],
     /// Left and right of every part, [`CHANNELS`] times the longest output; allocated once per stream.
@@ -33,19 +33,20 @@ struct Inner {
 }
 
 impl HostResampler {
-    /// Begins at segment `index` of a stream at a host rate in Hz.
-    pub fn new(rate: u32, index: i64) -> Result<Self, String> {
-        let start = index.max(0) as u64 * SEGMENT_SAMPLES as u64;
-        let position = (start * u64::from(rate) + MODEL_RATE / 2) / MODEL_RATE;
-        let inner = if u64::from(rate) == MODEL_RATE {
-            None
+    /// What it is given begins with sample `first` of a stream at [`MODEL_RATE`]; what lies before 0 is left out. The host
+    /// rate is in Hz.
+    pub fn new(rate: u32, first: i64) -> Result<Self, String> {
+        let position = (first.max(0) as u64 * u64::from(rate) + MODEL_RATE / 2) / MODEL_RATE;
+        let (inner, skip) = if u64::from(rate) == MODEL_RATE {
+            (None, first.min(0).unsigned_abs() as usize)
         } else {
             let resampler = sinc(rate, SEGMENT_SAMPLES, CHANNELS)?;
-            let skip = delay(rate);
             let scratch = vec![0.0; CHANNELS * resampler.output_frames_max()];
-            Some(Inner { resampler, skip, sounded: [false; MAX_PARTS], scratch })
+            let begins = first as f64 * f64::from(rate) / MODEL_RATE as f64 - exact_delay(rate);
+            let skip = (position as f64 - begins).round() as usize;
+            (Some(Inner { resampler, sounded: [false; MAX_PARTS], scratch }), skip)
         };
-        Ok(Self { rate, inner, position })
+        Ok(Self { rate, inner, position, skip })
     }
 
     pub fn rate(&self) -> u32 {
@@ -60,13 +61,14 @@ impl HostResampler {
         packet.start = self.position;
         let sounds = |part: usize| audio.get(part).is_some_and(|audio| !is_silent(audio));
         let Some(inner) = &mut self.inner else {
+            let skipped = std::mem::take(&mut self.skip).min(SEGMENT_SAMPLES);
             for (part, audio) in audio.iter().enumerate().take(MAX_PARTS).filter(|(part, _)| sounds(*part)) {
                 packet.offsets[part] = Some(packet.samples.len());
-                packet.samples.extend_from_slice(&audio.left);
-                packet.samples.extend_from_slice(&audio.right);
+                packet.samples.extend_from_slice(&audio.left[skipped..]);
+                packet.samples.extend_from_slice(&audio.right[skipped..]);
             }
-            packet.frames = SEGMENT_SAMPLES;
-            self.position += SEGMENT_SAMPLES as u64;
+            packet.frames = SEGMENT_SAMPLES - skipped;
+            self.position += packet.frames as u64;
             return Ok(());
         };
         let silence = [0.0f32; SEGMENT_SAMPLES];
@@ -95,8 +97,8 @@ impl HostResampler {
                 .map_err(|e| e.to_string())?;
             produced
         };
-        let skipped = inner.skip.min(produced);
-        inner.skip -= skipped;
+        let skipped = self.skip.min(produced);
+        self.skip -= skipped;
         packet.frames = produced - skipped;
         for part in (0..MAX_PARTS).filter(|&part| active[part]) {
             packet.offsets[part] = Some(packet.samples.len());
@@ -123,8 +125,13 @@ fn sinc_length(rate: u32) -> usize {
 
 /// Delay of a resampler in host samples: half the sinc, less the step that rubato takes before its first sample
 /// (its own `output_delay` leaves that out, and rounds down).
+fn exact_delay(rate: u32) -> f64 {
+    sinc_length(rate) as f64 / 2.0 * f64::from(rate) / MODEL_RATE as f64 - 1.0
+}
+
+/// The same in whole samples.
 fn delay(rate: u32) -> usize {
-    (sinc_length(rate) as f64 / 2.0 * f64::from(rate) / MODEL_RATE as f64).round() as usize - 1
+    exact_delay(rate).round() as usize
 }
 
 fn sinc(rate: u32, chunk: usize, channels: usize) -> Result<Async<f32>, String> {
@@ -171,8 +178,13 @@ mod tests {
 
     /// A segment of a 1 kHz sine in part 2, cosine on the right.
     fn segment(index: usize) -> Vec<PartAudio> {
+        sine((index * SEGMENT_SAMPLES) as i64)
+    }
+
+    /// The same from a sample of the stream on.
+    fn sine(first: i64) -> Vec<PartAudio> {
         let wave = |shift: f64| {
-            let phase = |i: usize| TAU * 1_000.0 * (index * SEGMENT_SAMPLES + i) as f64 / 48e3 + shift;
+            let phase = |i: usize| TAU * 1_000.0 * (first + i as i64) as f64 / 48e3 + shift;
             (0..SEGMENT_SAMPLES).map(|i| phase(i).sin() as f32).collect()
         };
         vec![PartAudio::default(), PartAudio::default(), PartAudio { left: wave(0.0), right: wave(TAU / 4.0) }]
@@ -180,16 +192,19 @@ mod tests {
 
     #[test]
     fn every_rate_keeps_time_within_a_sample_over_many_segments() {
-        for rate in [8_000, 11_025, 22_050, 44_100, 44_101, 48_000, 88_200, 96_000, 176_400, 192_000] {
-            let mut resampler = HostResampler::new(rate, 0).unwrap();
+        let rates = [8_000, 11_025, 22_050, 44_100, 44_101, 48_000, 88_200, 96_000, 176_400, 192_000];
+        // From the beginning of a stream, a little before it, and in the middle.
+        for (rate, first) in rates.into_iter().flat_map(|rate| [0, -10_080, 204_960].map(|first| (rate, first))) {
+            let mut resampler = HostResampler::new(rate, first).unwrap();
             let mut packet = Packet::default();
-            let mut end = 0;
+            let mut end = (first.max(0) as f64 * f64::from(rate) / 48e3).round() as u64;
             for index in 0..10 {
-                resampler.fill(&segment(index), &mut packet).unwrap();
+                resampler.fill(&sine(first + index * SEGMENT_SAMPLES as i64), &mut packet).unwrap();
                 assert_eq!(packet.start, end, "{rate}: a segment does not follow its predecessor");
                 end = packet.end();
                 assert!(packet.part(0).is_none());
                 let (left, right) = packet.part(2).unwrap();
+                assert_eq!(left.len(), packet.frames);
                 // Phase of the sine against its time, by quadrature, in host samples.
                 let (mut re, mut im) = (0.0, 0.0);
                 for (i, (&l, &r)) in left.iter().zip(right).enumerate().skip(if index == 0 { 1_000 } else { 0 }) {
@@ -198,7 +213,7 @@ mod tests {
                     im += f64::from(l) * ideal.cos() - f64::from(r) * ideal.sin();
                 }
                 let off = im.atan2(re) / TAU / 1_000.0 * f64::from(rate);
-                assert!(off.abs() <= 0.55, "{rate}: segment {index} is off by {off} samples");
+                assert!(off.abs() <= 0.55, "{rate}: segment {index} from {first} is off by {off} samples");
                 let level = re.hypot(im) / (left.len() as f64 - if index == 0 { 1_000.0 } else { 0.0 });
                 assert!((level - 1.0).abs() < 0.02, "{rate}: level {level}");
             }

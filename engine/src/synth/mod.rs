@@ -1,7 +1,7 @@
 //! The synthesizer: notes and a performance in, the sound of its players in its room out, segment by segment.
 //!
 //! Promises that the same requests in the same order give the same bytes, and that consecutive segments join without
-//! a seam: the overlap is blended in the predicted clean mel at every step and crossfaded as audio. When a model fails
+//! a seam: the overlap is blended in the predicted clean mel at every step, and the mel is vocoded as if whole. When a model fails
 //! it returns a [`SynthError`] and its state stays usable. Runs on the synth worker, never on the audio thread.
 
 mod catalogue;
@@ -21,9 +21,10 @@ mod schedule;
 mod segment;
 mod stft;
 mod vocoder;
+mod vocoding;
 
 pub use catalogue::{Catalogue, Instrument, Performance};
-pub use denoiser::DenoiserInfo;
+pub use denoiser::{DenoiserInfo, Occasion};
 pub use excitation::Origins;
 pub use guidance::Guidance;
 pub use passage::{PassageAudio, PassagePart, PassageRequest};
@@ -37,3 +38,4 @@ pub use segment::{
     PartAudio, PartInput, SegmentCost, SegmentRequest, StereoBuffer, SynthError, SynthState, Synthesizer,
 };
 pub use vocoder::{GAINS, Resynthesis};
+pub use vocoding::HELD_FRAMES;

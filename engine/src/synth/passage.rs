@@ -10,9 +10,9 @@ use crate::score::Note;
 
 use super::excitation::Origins;
 use super::guidance::Guidance;
-use super::rates::{BINS, FRAMES_PER_SECOND, MAX_PARTS, MEL, OVERLAP_FRAMES, SAMPLE_RATE};
+use super::rates::{FRAMES_PER_SECOND, MAX_PARTS, MEL, OVERLAP_FRAMES, SAMPLE_RATE};
 use super::segment::{LEVEL, PartInput, SegmentCost, Span, StereoBuffer, SynthError, Synthesizer, row_of};
-use super::vocoder::GAINS;
+use super::vocoding::Voiced;
 
 /// Frames before a committed mel ends in which its weight falls to 0.
 const LET_GO: i64 = 4;
@@ -116,8 +116,8 @@ impl Synthesizer {
         self.lean_on(request, span);
         self.run_networks(span, request.seed, request.guidance, request.steps, more)?;
         out.resize_with(parts.len(), PassageAudio::default);
-        let work = &mut self.work;
         let audible = request.context - request.lead_in.min(request.context)..request.context + request.frames;
+        let work = &mut self.work;
         for (index, (part, out)) in request.parts.iter().zip(out).enumerate() {
             out.mel_first = span.first;
             out.mel.clear();
@@ -125,10 +125,9 @@ impl Synthesizer {
             out.audio.right.clear();
             let Some(slot) = work.active.iter().position(|&active| active == index) else { continue };
             out.mel.extend_from_slice(row_of(&work.mel, slot, span.frames * MEL));
-            let gains = row_of(&work.gains, slot, span.frames * GAINS * BINS);
-            let (origins, noise) = (Origins::of_notes(part.notes), (request.seed, part.number));
-            let roll = (&work.rolls[index], gains);
-            self.resynthesis.render(roll, &origins, noise, span.first, audible.clone(), &mut out.audio);
+            let (origins, noise) = (&Origins::of_notes(part.notes), (request.seed, part.number));
+            let given = Voiced { first: span.first, mel: &out.mel, roll: &work.rolls[index], origins, noise };
+            work.cost.vocoder += self.vocoder.render(given, audible.clone(), &mut out.audio)?;
             out.audio.left.iter_mut().chain(&mut out.audio.right).for_each(|sample| *sample *= LEVEL);
         }
         Ok(SegmentCost { seconds: begun.elapsed().as_secs_f64(), ..work.cost })

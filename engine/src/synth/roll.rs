@@ -65,6 +65,11 @@ impl NoteRoll {
         self.values.len() / (PLANES * KEYS)
     }
 
+    /// The rows of some frames, `[frames, PLANES, KEYS]`.
+    pub fn rows(&self, frames: std::ops::Range<usize>) -> &[f32] {
+        &self.values[frames.start * PLANES * KEYS..frames.end * PLANES * KEYS]
+    }
+
     /// Whether nothing sounds or rings in it.
     pub fn is_silent(&self) -> bool {
         self.values.iter().all(|&value| value == 0.0)

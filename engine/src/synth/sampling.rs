@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::inference::{Locations, Models, Runtime};
     use crate::score::Note;
-    use crate::synth::denoiser::{Denoiser, Rows};
+    use crate::synth::denoiser::{Denoiser, Occasion, Rows};
     use crate::synth::rates::{CONTEXT_FRAMES, HOP_FRAMES, SEGMENT_FRAMES};
     use crate::synth::sampler::{SamplerKind, Sampling, Start};
     use crate::synth::segment::{PartInput, SegmentRequest, SynthState};
@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn watched(models: &Models) -> (Synthesizer, Receiver<Asked>) {
-        let mut synth = Synthesizer::new(models, 1).unwrap();
+        let mut synth = Synthesizer::new(models, 1, Occasion::Live).unwrap();
         let (tell, asked) = channel();
         synth.denoiser = Box::new(Witness(tell));
         (synth, asked)

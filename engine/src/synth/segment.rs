@@ -1,4 +1,7 @@
-//! One segment of all parts: note rolls, prior, denoiser steps, vocoder, crossfade.
+//! One segment of all parts: note rolls, prior, denoiser steps, vocoder.
+//!
+//! A segment's new mel is final where the next one cannot change it any more, and goes into each part's stream of the
+//! vocoder, so that what is heard is one mel vocoded whole: segments meet in the mel alone.
 
 use std::time::Instant;
 
@@ -7,25 +10,23 @@ use crate::score::Note;
 
 use super::catalogue::Catalogue;
 use super::decay::settle;
-use super::denoiser::{self, Denoiser, DenoiserInfo, Rows};
-use super::excitation::Origins;
+use super::denoiser::{self, Denoiser, DenoiserInfo, Occasion, Rows};
 use super::guidance::Guidance;
 use super::rates::{
-    self, BINS, CONTEXT_FRAMES, HOP, HOP_FRAMES, KEYS, LOG_FLOOR, MAX_PARTS, MEL, MEL_BANDS, OVERLAP_FRAMES,
-    SEGMENT_FRAMES,
+    self, CONTEXT_FRAMES, HOP, HOP_FRAMES, KEYS, LOG_FLOOR, MAX_PARTS, MEL, MEL_BANDS, OVERLAP_FRAMES, SEGMENT_FRAMES,
 };
 use super::roll::{NoteRoll, PLANES};
 use super::sampler::overlap::committed_weight;
 use super::sampler::{self, Sampler, SamplerKind, Sampling};
 use super::schedule::Schedule;
-use super::vocoder::{GAINS, Resynthesis};
+use super::vocoding::{HELD_FRAMES, Vocoder, VocoderStream};
 
 /// Samples a segment finishes.
 const HOP_SAMPLES: usize = HOP_FRAMES * HOP; // 30,720
 /// Level at which the networks' sound is played. They learnt from recordings in which a loud part alone comes near full
 /// scale; parts are summed, and a player may be louder than the recordings were.
 pub(super) const LEVEL: f32 = 0.5;
-/// Samples of the crossfade.
+/// Samples over which a part that falls silent is faded out.
 const OVERLAP_SAMPLES: usize = OVERLAP_FRAMES * HOP; // 15,360
 
 /// Why a segment could not be made.
@@ -65,6 +66,16 @@ pub enum SynthError {
         /// Those there are.
         known: String,
     },
+    /// The manifest names a denoiser for an occasion and has none of that name.
+    #[error("the manifest's {occasion} = \"{name}\" is none of its denoisers ({known}). Reinstall Ripieno's models.")]
+    NotListed {
+        /// The manifest's word for the occasion.
+        occasion: &'static str,
+        /// The name.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
     /// A denoiser that was never distilled is to be sampled as if it had been.
     #[error("the denoiser \"{name}\" was not distilled for any steps. Choose the sampler ddim or dpm++2m.")]
     NotDistilled {
@@ -99,8 +110,8 @@ pub struct PartInput<'a> {
 /// What a segment is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct SegmentRequest<'a> {
-    /// k: the segment finishes frames `k * HOP_FRAMES .. (k + 1) * HOP_FRAMES` and needs the notes of
-    /// [`OVERLAP_FRAMES`] more.
+    /// k: the segment finishes the mel of the frames `k * HOP_FRAMES .. (k + 1) * HOP_FRAMES`, and the sound of those
+    /// [`HELD_FRAMES`] earlier. It needs the notes of [`OVERLAP_FRAMES`] more.
     pub index: i64,
     /// Index of the performance.
     pub performance: usize,
@@ -123,7 +134,7 @@ pub struct StereoBuffer {
     pub right: Vec<f32>,
 }
 
-/// Finished audio of one part: `HOP_FRAMES * HOP` samples at 48 kHz.
+/// Finished audio of one part: `HOP_FRAMES * HOP` samples at 48 kHz, from frame `k * HOP_FRAMES - HELD_FRAMES` on.
 pub type PartAudio = StereoBuffer;
 
 /// What a segment cost.
@@ -165,13 +176,13 @@ pub struct SynthState {
 struct PartState {
     /// Mel of the context and overlap frames of the next segment, `[CONTEXT + OVERLAP, MEL]`.
     mel: Vec<f32>,
-    /// Audio to be faded out under the next segment, `OVERLAP_SAMPLES` each; empty: silence.
-    tail: StereoBuffer,
+    /// Final mel that is still to be heard.
+    stream: VocoderStream,
 }
 
 impl Default for PartState {
     fn default() -> Self {
-        Self { mel: silent_mel().collect(), tail: StereoBuffer::default() }
+        Self { mel: silent_mel().collect(), stream: VocoderStream::default() }
     }
 }
 
@@ -182,41 +193,38 @@ fn silent_mel() -> impl Iterator<Item = f32> {
 }
 
 impl PartState {
-    /// Crossfades new audio with what the last segment left, and keeps what the next one needs.
-    fn commit(&mut self, mel: &[f32], rendered: &StereoBuffer, out: &mut PartAudio) {
+    /// Takes a segment's mel and roll, `[SEGMENT_FRAMES, ..]`, the first of them absolute frame `first`: what is final of
+    /// it goes to the vocoder, and the rest waits for the next segment.
+    fn commit(&mut self, mel: &[f32], roll: &NoteRoll, first: i64) {
+        let mut from = CONTEXT_FRAMES;
+        if !self.stream.is_begun() {
+            // What the networks see before it is as final as it will ever be.
+            from = 0;
+            self.stream = VocoderStream::begin(first, first + (CONTEXT_FRAMES - HELD_FRAMES) as i64);
+        }
+        let until = CONTEXT_FRAMES + HOP_FRAMES;
+        self.stream.feed(&mel[from * MEL..until * MEL], roll.rows(from..until));
         self.mel.clear();
         self.mel.extend_from_slice(&mel[HOP_FRAMES * MEL..]);
-        for (new, tail, out) in [
-            (&rendered.left, &mut self.tail.left, &mut out.left),
-            (&rendered.right, &mut self.tail.right, &mut out.right),
-        ] {
-            let (finished, next_tail) = new.split_at(HOP_SAMPLES);
-            out.copy_from_slice(finished);
-            for (n, (out, old)) in out.iter_mut().zip(tail.iter()).enumerate() {
-                // Both sides carry the same phases, so the fade is of equal gain, not of equal power.
-                *out = old + fade(n) * (*out - old);
-            }
-            tail.clear();
-            tail.extend_from_slice(next_tail);
-        }
     }
 
-    /// What the last segment left, fading into silence.
-    fn fade_out(&mut self, out: &mut PartAudio) {
+    /// The part is silent from now on: what the last segment left of it becomes final, for nothing follows.
+    fn conclude(&mut self, roll: &NoteRoll) {
+        let overlap = CONTEXT_FRAMES..CONTEXT_FRAMES + OVERLAP_FRAMES;
+        self.stream.feed(&self.mel[CONTEXT_FRAMES * MEL..], roll.rows(overlap));
         self.mel.clear();
         self.mel.extend(silent_mel());
-        for (tail, out) in [(&mut self.tail.left, &mut out.left), (&mut self.tail.right, &mut out.right)] {
-            for (n, (out, old)) in out.iter_mut().zip(tail.iter()).enumerate() {
-                *out = old * (1.0 - fade(n));
-            }
-            tail.clear();
-        }
     }
 }
 
-/// Weight of the new audio in sample `n` of the crossfade.
-fn fade(n: usize) -> f32 {
-    (n as f32 + 0.5) / OVERLAP_SAMPLES as f32
+/// Fades out the end of what is left of a part.
+fn fade_out(audio: &mut StereoBuffer) {
+    for channel in [&mut audio.left, &mut audio.right] {
+        let from = channel.len().saturating_sub(OVERLAP_SAMPLES);
+        for (n, sample) in channel[from..].iter_mut().enumerate() {
+            *sample *= 1.0 - (n as f32 + 0.5) / OVERLAP_SAMPLES as f32;
+        }
+    }
 }
 
 impl SynthState {
@@ -230,7 +238,7 @@ impl SynthState {
 pub struct Synthesizer {
     catalogue: Catalogue,
     prior: Session,
-    vocoder: Session,
+    pub(super) vocoder: Vocoder,
     pub(super) denoiser: Box<dyn Denoiser>,
     info: DenoiserInfo,
     pub(super) sampler: Box<dyn Sampler>,
@@ -239,7 +247,6 @@ pub struct Synthesizer {
     told_performance: bool,
     pub(super) residual_std: Vec<f32>,
     pub(super) schedule: Schedule,
-    pub(super) resynthesis: Resynthesis,
     pub(super) work: Work,
 }
 
@@ -266,17 +273,15 @@ pub(super) struct Work {
     pub x: Vec<f32>,
     pub clean: Vec<f32>,
     pub clean_before: Vec<f32>,
-    pub gains: Vec<f32>,
     pub mel: Vec<f32>,
-    /// One part's new audio, crossfade not yet done: `HOP_SAMPLES + OVERLAP_SAMPLES`.
-    audio: StereoBuffer,
     pub cost: SegmentCost,
 }
 
 impl Synthesizer {
-    /// Opens the sessions, `threads` each, with the first denoiser that can be used; about 0.2 s, so on a worker.
-    pub fn new(models: &Models, threads: usize) -> Result<Self, SynthError> {
-        Self::with(models, threads, denoiser::first_whole(models, threads)?)
+    /// Opens the sessions, `threads` each, with the manifest's denoiser for an occasion, or the next that can be used;
+    /// about 0.2 s, so on a worker.
+    pub fn new(models: &Models, threads: usize, occasion: Occasion) -> Result<Self, SynthError> {
+        Self::with(models, threads, denoiser::first_whole(models, threads, occasion)?)
     }
 
     /// The same with the denoiser of a name.
@@ -300,7 +305,7 @@ impl Synthesizer {
         Ok(Self {
             catalogue: Catalogue::load(&manifest.folder)?,
             prior: Session::open(models, "prior", threads)?,
-            vocoder: Session::open(models, "vocoder", threads)?,
+            vocoder: Vocoder::open(models, threads)?,
             denoiser,
             sampler: sampler::of(info.sampling, &info.times),
             sampling: info.sampling,
@@ -308,7 +313,6 @@ impl Synthesizer {
             told_performance: true,
             residual_std,
             schedule: Schedule::default(),
-            resynthesis: Resynthesis::new(),
             work: Work::default(),
         })
     }
@@ -343,7 +347,7 @@ impl Synthesizer {
         &self.catalogue
     }
 
-    /// Renders one segment. `out` is made as long as the request has parts; each gets its finished, crossfaded samples.
+    /// Renders one segment. `out` is made as long as the request has parts; each gets its finished samples.
     /// A request that does not follow the last one begins in silence, and so does the one after an error.
     pub fn render_segment(
         &mut self,
@@ -374,12 +378,6 @@ impl Synthesizer {
         state.parts.resize_with(parts, PartState::default);
         state.next = None;
         out.resize_with(parts, PartAudio::default);
-        for part in out.iter_mut() {
-            for channel in [&mut part.left, &mut part.right] {
-                channel.clear();
-                channel.resize(HOP_SAMPLES, 0.0);
-            }
-        }
         let first_frame = request.index * HOP_FRAMES as i64 - CONTEXT_FRAMES as i64;
         let span = Span { first: first_frame, frames: SEGMENT_FRAMES };
         self.lay_down_notes(request.parts, request.performance, span);
@@ -390,17 +388,21 @@ impl Synthesizer {
         let mut slots = self.work.active.iter().enumerate().peekable();
         let parts = out.iter_mut().zip(&mut state.parts).zip(&self.work.rolls);
         for (part, ((audio, state), roll)) in parts.enumerate() {
-            match slots.next_if(|&(_, &active)| active == part) {
-                Some((slot, _)) => {
-                    let gains = &self.work.gains[slot * SEGMENT_FRAMES * GAINS * BINS..];
-                    let audible = CONTEXT_FRAMES..SEGMENT_FRAMES;
-                    let rendered = &mut self.work.audio;
-                    let (origins, noise) = (Origins::default(), (request.seed, part));
-                    self.resynthesis.render((roll, gains), &origins, noise, first_frame, audible, rendered);
-                    rendered.left.iter_mut().chain(&mut rendered.right).for_each(|sample| *sample *= LEVEL);
-                    state.commit(row_of(&self.work.mel, slot, SEGMENT_FRAMES * MEL), rendered, audio);
-                }
-                None => state.fade_out(audio),
+            let playing = slots.next_if(|&(_, &active)| active == part);
+            if let Some((slot, _)) = playing {
+                state.commit(row_of(&self.work.mel, slot, SEGMENT_FRAMES * MEL), roll, first_frame);
+            } else if state.stream.is_begun() {
+                state.conclude(roll);
+            }
+            let (noise, last) = ((request.seed, part), playing.is_none());
+            self.work.cost.vocoder += self.vocoder.sound(&mut state.stream, noise, last, audio)?;
+            if last {
+                fade_out(audio);
+                state.stream = VocoderStream::default();
+            }
+            for channel in [&mut audio.left, &mut audio.right] {
+                channel.iter_mut().for_each(|sample| *sample *= LEVEL);
+                channel.resize(HOP_SAMPLES, 0.0);
             }
         }
         state.next = Some(request.index + 1);
@@ -445,7 +447,7 @@ impl Synthesizer {
         }
     }
 
-    /// Prior, denoiser and vocoder over the rows that were laid down. `more` is asked before every step but the first
+    /// Prior and denoiser over the rows that were laid down, to their mel. `more` is asked before every step but the first
     /// whether there is time for it; what the last one predicted is what is heard.
     pub(super) fn run_networks(
         &mut self,
@@ -468,12 +470,9 @@ impl Synthesizer {
         for (mel, &part) in work.mel.chunks_exact_mut(span.frames * MEL).zip(&work.active) {
             settle(mel, &work.rolls[part]);
         }
-        let sampled = Instant::now();
-        self.run_vocoder(span.frames)?;
         let cost = &mut self.work.cost;
         cost.prior = (prior_done - begun).as_secs_f64();
-        cost.denoiser = (sampled - prior_done).as_secs_f64();
-        cost.vocoder = sampled.elapsed().as_secs_f64();
+        cost.denoiser = prior_done.elapsed().as_secs_f64();
         Ok(())
     }
 
@@ -490,19 +489,6 @@ impl Synthesizer {
             &mut [("mel", &mut work.prior)],
         )?;
         finite("prior", &work.prior, batch * frames * MEL)
-    }
-
-    pub(super) fn run_vocoder(&mut self, frames: usize) -> Result<(), SynthError> {
-        let work = &mut self.work;
-        let batch = work.active.len();
-        self.vocoder.run(
-            &[
-                ("mel", TensorView::F32(&[batch, frames, MEL], &work.mel)),
-                ("roll", TensorView::F32(&[batch, frames, PLANES, KEYS], &work.roll)),
-            ],
-            &mut [("gains", &mut work.gains)],
-        )?;
-        finite("vocoder", &work.gains, batch * frames * GAINS * BINS)
     }
 }
 

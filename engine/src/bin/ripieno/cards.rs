@@ -6,7 +6,7 @@ use ripieno_engine::draw;
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::render::{Parts, RenderOptions, render};
 use ripieno_engine::score::{Note, Playback, PlayedNote, PlayedTrack};
-use ripieno_engine::synth::{Catalogue, Guidance, Instrument, MAX_PARTS, SAMPLE_RATE, Synthesizer};
+use ripieno_engine::synth::{Catalogue, Guidance, Instrument, MAX_PARTS, Occasion, SAMPLE_RATE, Synthesizer};
 
 use crate::Failure;
 use crate::progress::Progress;
@@ -24,7 +24,7 @@ const VELOCITY: u8 = 80;
 pub fn draw(folder: &Path, threads: usize) -> Result<(), Failure> {
     let locations = Locations::find()?;
     let models = Models::load(Runtime::load(Some(&locations.runtime))?, &locations.models)?;
-    let mut synth = Synthesizer::new(&models, threads)?;
+    let mut synth = Synthesizer::new(&models, threads, Occasion::Offline)?;
     let cards = synth.catalogue().performances().to_vec();
     let progress = Progress::begin("performing")?;
     for (number, card) in cards.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ripieno_engine::arranger::{Arranger, ArrangerError, Ensemble, Instead};
 use ripieno_engine::inference::{Models, Runtime, locations};
-use ripieno_engine::synth::{DenoiserInfo, Synthesizer};
+use ripieno_engine::synth::{DenoiserInfo, Occasion, Synthesizer};
 
 use crate::Failure;
 use crate::output::say;
@@ -47,13 +47,25 @@ fn try_out(models: &Arc<Models>, faults: &mut usize) {
         say!("  {:<15}{} parameters, {}", model.name, model.parameters, model.licence);
     }
     told("synthesizer", faults, || {
-        let synth = Synthesizer::new(models, 1)?;
+        let synth = Synthesizer::new(models, 1, Occasion::Live)?;
         Ok(((), format!("{} performances", synth.catalogue().performances().len())))
     });
+    let mut plays: Vec<(Occasion, String)> = Vec::new();
+    for occasion in Occasion::ALL {
+        match DenoiserInfo::for_occasion(models, occasion) {
+            Ok(offered) => {
+                let whole = offered.into_iter().find(|info| info.fault.is_none());
+                plays.extend(whole.map(|info| (occasion, info.name)));
+            }
+            Err(fault) => wrong("denoiser", &fault.to_string(), faults),
+        }
+    }
     for denoiser in DenoiserInfo::all(models) {
         let DenoiserInfo { name, steps, sampling, .. } = denoiser;
+        let when: Vec<&str> = plays.iter().filter(|(_, of)| *of == name).map(|(when, _)| when.name()).collect();
+        let when = if when.is_empty() { String::new() } else { format!(", plays {}", when.join(" and ")) };
         match denoiser.fault {
-            None => say!("{:<17}{name}: {steps} steps, {}", "denoiser", sampling.sampler.name()),
+            None => say!("{:<17}{name}: {steps} steps, {}{when}", "denoiser", sampling.sampler.name()),
             Some(fault) => wrong("denoiser", &format!("{name}: {fault}"), faults),
         }
     }

@@ -39,7 +39,7 @@ pub struct Arguments {
     /// Seconds of each, its first.
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
-    /// Denoisers, separated by commas; by default the manifest's first.
+    /// Denoisers, separated by commas; by default the manifest's for offline.
     #[arg(long, value_delimiter = ',')]
     denoiser: Vec<String>,
     /// Samplers; by default each denoiser's own.

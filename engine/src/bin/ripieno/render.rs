@@ -9,7 +9,7 @@ use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::render::{Parts, RATES, RenderError, RenderOptions, Rendering, render};
 use ripieno_engine::score::Playback;
 use ripieno_engine::synth::{
-    DenoiserInfo, Guidance, MAX_PARTS, SAMPLE_RATE, SamplerKind, Sampling, Start, Synthesizer,
+    DenoiserInfo, Guidance, MAX_PARTS, Occasion, SAMPLE_RATE, SamplerKind, Sampling, Start, Synthesizer,
 };
 
 use crate::output::note;
@@ -36,7 +36,7 @@ pub struct Arguments {
     /// The same seed gives the same bytes.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What predicts the sound, one of the manifest's; by default its first.
+    /// What predicts the sound, one of the manifest's; by default the one it has for offline.
     #[arg(long)]
     denoiser: Option<String>,
     /// Denoiser steps per segment, 0 (the prior alone) to 250; without it, the number that measured best.
@@ -228,11 +228,13 @@ fn open(models: &Models, arguments: &Arguments) -> Result<Synthesizer, Failure> 
     Ok(synth)
 }
 
-/// The synthesizer with the denoiser of a name, or with the manifest's first. What is not as it should be is told.
+/// The synthesizer with the denoiser of a name, or with the manifest's for renderings without a deadline. What is not as it
+/// should be is told.
 pub fn named(models: &Models, threads: usize, asked: Option<&str>) -> Result<Synthesizer, Failure> {
     let Some(name) = asked else {
-        let synth = Synthesizer::new(models, threads)?;
-        let missed = DenoiserInfo::all(models).into_iter().take_while(|info| info.name != synth.denoiser().name);
+        let synth = Synthesizer::new(models, threads, Occasion::Offline)?;
+        let offered = DenoiserInfo::for_occasion(models, Occasion::Offline)?;
+        let missed = offered.into_iter().take_while(|info| info.name != synth.denoiser().name);
         missed.filter_map(|info| info.fault).for_each(|fault| note!("{fault} {} plays.", synth.denoiser().name));
         return Ok(synth);
     };

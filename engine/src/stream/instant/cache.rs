@@ -6,7 +6,7 @@
 //! then on. Runs on the synth worker.
 
 use crate::inference::{DenoiserEntry, Models};
-use crate::synth::{DenoiserInfo, PartAudio};
+use crate::synth::{DenoiserInfo, Occasion, PartAudio};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -129,9 +129,10 @@ impl NoteCache {
     }
 }
 
-/// The denoiser that is opened: the first that can be used.
+/// The denoiser that is opened: the first for real time that can be used.
 fn denoiser(models: &Models) -> Option<DenoiserEntry> {
-    let opened = DenoiserInfo::all(models).into_iter().find(|info| info.fault.is_none())?;
+    let offered = DenoiserInfo::for_occasion(models, Occasion::Live).ok()?;
+    let opened = offered.into_iter().find(|info| info.fault.is_none())?;
     let entries = models.manifest().synth.as_ref()?.denoisers();
     entries.into_iter().find(|entry| entry.name == opened.name)
 }
@@ -267,6 +268,9 @@ mod tests {
             fs::copy(installed.join(&file), folder.path().join(&file)).unwrap();
         }
         let manifest = fs::read_to_string(installed.join("manifest.toml")).unwrap();
+        // The first of the list plays where none is named for live.
+        let named = |line: &&str| line.starts_with("live = ") || line.starts_with("offline = ");
+        let manifest = manifest.lines().filter(|line| !named(line)).fold(String::new(), |all, line| all + line + "\n");
         let place = manifest.find("[[synth.denoiser]]").unwrap_or(manifest.len());
         let name_with = |first: &[&str]| {
             let listed: String = first.iter().map(|lines| format!("\n[[synth.denoiser]]\n{lines}\n")).collect();
@@ -278,6 +282,14 @@ mod tests {
         let plain = name_with(&["name = \"unet\"\nmodel = \"denoiser\""]);
         let other = name_with(&["name = \"unet\"\nmodel = \"denoiser\"\nsampler = \"dpm++2m\""]);
         let broken = name_with(&["name = \"gone\"\nmodel = \"gone\"", "name = \"second\"\nmodel = \"denoiser\""]);
+        let list =
+            ["name = \"unet\"\nmodel = \"denoiser\"", "name = \"other\"\nmodel = \"denoiser\"\nsampler = \"dpm++2m\""];
+        assert_eq!(plain, name_with(&list));
+        let written = fs::read_to_string(folder.path().join("manifest.toml")).unwrap();
+        fs::write(folder.path().join("manifest.toml"), written.replacen("[synth]\n", "[synth]\nlive = \"other\"\n", 1))
+            .unwrap();
+        let models = Models::load(Runtime::load(None).unwrap(), folder.path()).unwrap();
+        assert_eq!(other, NoteCache::new(Path::new("notes"), &models).folder, "the one that plays live");
         assert_ne!(plain, other);
         assert_eq!(plain, broken);
     }

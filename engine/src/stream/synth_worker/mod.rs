@@ -278,7 +278,7 @@ impl SynthWorker {
             renderer.begin();
         }
         if !continues || self.resampler.as_ref().is_none_or(|resampler| resampler.rate() != job.rate) {
-            self.resampler = match HostResampler::new(job.rate, job.index) {
+            self.resampler = match HostResampler::new(job.rate, clock::segment_start(job.index)) {
                 Ok(resampler) => Some(resampler),
                 Err(error) => {
                     self.shared.telemetry.set_status(StatusKind::Failed, format!("Resampling failed: {error}."));
@@ -359,7 +359,7 @@ fn sounding_parts(job: &SegmentJob) -> usize {
 /// Seconds until a segment's first sample is due, when the clock shows `now`.
 fn slack_seconds(job: &SegmentJob, now: u64) -> f64 {
     let rate = f64::from(job.rate);
-    let start = job.index as f64 * HOP_SECONDS;
+    let start = clock::segment_start(job.index) as f64 / clock::MODEL_RATE as f64;
     start + f64::from(clock::latency_samples(Mode::Sync, rate)) / rate - now as f64 / rate
 }
 
@@ -401,7 +401,7 @@ impl Worker for SynthWorker {
         }
         if let Some(job) = self.under_way.take() {
             self.audio.clear();
-            self.resampler = HostResampler::new(job.rate, job.index).ok();
+            self.resampler = HostResampler::new(job.rate, clock::segment_start(job.index)).ok();
             if let Some(packet) = self.pack(job.epoch, sounding_parts(&job) > 0) {
                 self.send(packet);
             }
@@ -437,6 +437,6 @@ mod tests {
             parts: Vec::new(),
         };
         let known = (3 * 64 + 96 + 1) * 480;
-        assert!((slack_seconds(&job, known) - 0.64).abs() < 1e-9);
+        assert!((slack_seconds(&job, known) - 0.43).abs() < 1e-9);
     }
 }

@@ -1,7 +1,8 @@
 //! Denoisers: networks that predict v of the residual, by the manifest's `[[synth.denoiser]]`.
 //!
 //! All have one interface: told once per segment what does not change from step to step, then asked at one level after the
-//! other. One whose files are missing, damaged or of the wrong shape is not offered, and says why when it is asked for.
+//! other. Which of them plays is told by `offline` and `live` of the manifest's `[synth]`. One whose files are missing,
+//! damaged or of the wrong shape is not offered, and says why when it is asked for.
 
 mod encoded;
 mod offered;
@@ -9,7 +10,7 @@ mod rows;
 mod shape;
 mod single;
 
-pub use offered::DenoiserInfo;
+pub use offered::{DenoiserInfo, Occasion};
 pub(super) use offered::{first_whole, open};
 pub(super) use rows::{Parts, Rows};
 

@@ -8,6 +8,28 @@ use crate::synth::SynthError;
 use crate::synth::sampler::{SamplerKind, Sampling};
 use crate::synth::schedule::NOISIEST;
 
+/// What is to be played: each has its own denoiser by the manifest's `[synth]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// A rendering that may take its time: the manifest's `offline`.
+    Offline,
+    /// An instrument under a host, also while it bounces, so that a bounce is what was heard: the manifest's `live`.
+    Live,
+}
+
+impl Occasion {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Offline, Self::Live];
+
+    /// As the manifest has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Live => "live",
+        }
+    }
+}
+
 /// A denoiser of the manifest.
 #[derive(Debug, Clone)]
 pub struct DenoiserInfo {
@@ -24,10 +46,28 @@ pub struct DenoiserInfo {
 }
 
 impl DenoiserInfo {
-    /// The denoisers of a manifest in its order, the first whole one being the default; none is opened for this.
+    /// The denoisers of a manifest in its order; none is opened for this.
     pub fn all(models: &Models) -> Vec<Self> {
         let entries = models.manifest().synth.as_ref().map(|synth| synth.denoisers()).unwrap_or_default();
         entries.iter().map(|entry| Self::of(models, entry)).collect()
+    }
+
+    /// The same in the order in which they are tried for an occasion: the one that the manifest names for it, then the
+    /// others. An error if there is none of that name.
+    pub fn for_occasion(models: &Models, occasion: Occasion) -> Result<Vec<Self>, SynthError> {
+        let mut all = Self::all(models);
+        let named = models.manifest().synth.as_ref().and_then(|synth| match occasion {
+            Occasion::Offline => synth.offline.as_ref(),
+            Occasion::Live => synth.live.as_ref(),
+        });
+        if let Some(named) = named {
+            let Some(at) = all.iter().position(|info| info.name == *named) else {
+                let known = all.iter().map(|info| info.name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(SynthError::NotListed { occasion: occasion.name(), name: named.clone(), known });
+            };
+            all[..=at].rotate_right(1);
+        }
+        Ok(all)
     }
 
     fn of(models: &Models, entry: &DenoiserEntry) -> Self {
@@ -92,13 +132,14 @@ pub(in crate::synth) fn open(
     Ok((info, open()?))
 }
 
-/// Opens the first denoiser that can be used. Where none can, the error is the first one's.
+/// Opens the first denoiser for an occasion that can be used. Where none can, the error is the first one's.
 pub(in crate::synth) fn first_whole(
     models: &Models,
     threads: usize,
+    occasion: Occasion,
 ) -> Result<(DenoiserInfo, Box<dyn Denoiser>), SynthError> {
     let mut first = None;
-    for info in DenoiserInfo::all(models) {
+    for info in DenoiserInfo::for_occasion(models, occasion)? {
         match open(models, &info.name, threads) {
             Ok(opened) => return Ok(opened),
             Err(error) => first = first.or(Some(error)),

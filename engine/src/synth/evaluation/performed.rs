@@ -6,7 +6,8 @@ use crate::score::Note;
 use crate::synth::mel::mel_frames;
 use crate::synth::rates::{FRAMES_PER_SECOND, HOP, HOP_FRAMES};
 use crate::synth::segment::{LEVEL, PartInput, SegmentRequest, Span, SynthError, SynthState, Synthesizer};
-use crate::synth::{Guidance, Origins, SegmentCost, StereoBuffer};
+use crate::synth::vocoding::Voiced;
+use crate::synth::{Guidance, HELD_FRAMES, Origins, SegmentCost, StereoBuffer};
 
 /// Who plays which notes for how long.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +47,7 @@ impl Synthesizer {
         let notes: Vec<Note> = subject.notes.iter().map(moved).collect();
         let parts = [PartInput { instrument: subject.instrument, notes: &notes }];
         let frames = subject.frames + later;
-        let segments = frames.div_ceil(HOP_FRAMES);
+        let segments = (frames + HELD_FRAMES).div_ceil(HOP_FRAMES);
         let (mut state, mut out, mut made) = (SynthState::default(), Vec::new(), Performed::default());
         let performance = subject.performance;
         for index in 0..segments as i64 {
@@ -62,8 +63,10 @@ impl Synthesizer {
                 made.audio.right.extend(part.right.iter().map(|sample| sample / LEVEL));
             }
         }
-        made.audio.left.truncate(frames * HOP);
-        made.audio.right.truncate(frames * HOP);
+        for channel in [&mut made.audio.left, &mut made.audio.right] {
+            channel.drain(..HELD_FRAMES * HOP);
+            channel.truncate(frames * HOP);
+        }
         made.seconds = (segments * HOP_FRAMES) as f64 / FRAMES_PER_SECOND;
         Ok(made)
     }
@@ -80,13 +83,10 @@ impl Synthesizer {
             made.audio.right.resize(span.frames * HOP, 0.0);
             return Ok(made);
         }
-        self.work.mel = mel_frames(&truth.left, &truth.right, 0, span.frames);
-        let network = Instant::now();
-        self.run_vocoder(span.frames)?;
-        made.cost.vocoder = network.elapsed().as_secs_f64();
-        let (roll, gains) = (&self.work.rolls[0], &self.work.gains[..]);
-        let audible = 0..span.frames;
-        self.resynthesis.render((roll, gains), &Origins::default(), (seed, 0), 0, audible, &mut made.audio);
+        let mel = mel_frames(&truth.left, &truth.right, 0, span.frames);
+        let (roll, origins) = (&self.work.rolls[0], &Origins::default());
+        let given = Voiced { first: 0, mel: &mel, roll, origins, noise: (seed, 0) };
+        made.cost.vocoder = self.vocoder.render(given, 0..span.frames, &mut made.audio)?;
         made.cost.seconds = begun.elapsed().as_secs_f64();
         Ok(made)
     }

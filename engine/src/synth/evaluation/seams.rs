@@ -13,7 +13,7 @@ const ENDS: usize = HOP_FRAMES;
 /// How far under the loudest band of all a band still counts, nepers: what lies below is not heard beside it.
 const RANGE: f32 = 7.0;
 
-/// Whether a frame is where a segment begins or its crossfade ends.
+/// Whether a frame is where a segment begins or its overlap ends.
 fn is_join(frame: usize) -> bool {
     let into = |period: usize| frame % period;
     let near = |at: usize| at <= BESIDE || at + BESIDE >= HOP_FRAMES;
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn joins_are_where_segments_begin_and_crossfades_end() {
+    fn joins_are_where_segments_begin_and_overlaps_end() {
         let joins: Vec<usize> = (64..128).filter(|&frame| is_join(frame)).collect();
         assert_eq!(joins, [64, 65, 95, 96, 97, 127]);
     }

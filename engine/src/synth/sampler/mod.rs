@@ -273,6 +273,11 @@ mod tests {
                 assert!(levels.windows(2).all(|pair| pair[0].spread > pair[1].spread), "{name}: {levels:?}");
             }
         }
+        // Python's solver has the same times.
+        let times = |steps| DpmPlusPlus2M.levels(&schedule, NOISIEST, steps).iter().map(|level| level.time).collect();
+        let (four, eight): (Vec<f64>, Vec<f64>) = (times(4), times(8));
+        assert_eq!(four, [995.0, 950.0, 503.0, 44.0]);
+        assert_eq!(eight, [995.0, 985.0, 950.0, 827.0, 503.0, 172.0, 44.0, 8.0]);
         let many = DpmPlusPlus2M.levels(&schedule, NOISIEST, 250);
         assert!(many.windows(2).all(|pair| pair[0].time > pair[1].time) && many.len() > 150, "{}", many.len());
         let first = many[0];

@@ -16,6 +16,7 @@ from ripieno_training.composer.eight_bits import in_eight_bits  # noqa: E402
 from ripieno_training.composer.encoding import decode, encode_notes, song  # noqa: E402
 from ripieno_training.composer.graph import network  # noqa: E402
 from ripieno_training.composer.model import Composer, losses, parameters  # noqa: E402
+from ripieno_training.composer.restoring import restored  # noqa: E402
 from ripieno_training.composer.training import recipe  # noqa: E402
 from ripieno_training.manifest import read  # noqa: E402
 
@@ -107,14 +108,28 @@ def test_impossible_beats_and_positions_are_never_likely():
 def test_in_eight_bits_the_graph_rounds_as_is_said(tmp_path):
     pytest.importorskip("onnxruntime")
     composer = exporting.halved(build("small"))
-    onnx.save(network(composer, eight_bits=True), str(tmp_path / "net.onnx"))
-    exporting.write_heads(composer, tmp_path / "heads.onnx")
-    runner = exporting.Runner(
-        tmp_path / "net.onnx", exporting.read_heads(tmp_path / "heads.onnx", build("small").heads)
-    )
+    net, heads = exporting.write_files(composer, "small_8bit", tmp_path, eight_bits=True)
+    runner = exporting.Runner(net, exporting.read_heads(heads, build("small").heads))
     song = events(150)[:90]
     like, unlike = (exporting.check(model, runner, song) for model in (in_eight_bits(composer), composer))
     assert like < unlike / 2, (like, unlike)
+
+
+def test_matrices_of_heads_are_8_bits_times_a_scale_and_nothing_else_of_them_is_rounded(tmp_path):
+    pytest.importorskip("onnxruntime")
+    composer = exporting.halved(build("small"))
+    _, file = exporting.write_files(composer, "small_8bit", tmp_path, eight_bits=True)
+    found = exporting.read_heads(file, composer.heads).state_dict()
+    for (name, wanted), ours in zip(in_eight_bits(composer).heads.state_dict().items(), found.values(), strict=True):
+        np.testing.assert_array_equal(ours, wanted, err_msg=name)
+        unrounded = composer.heads.state_dict()[name]
+        if name.startswith(("mix", "out")) and name.endswith("weight"):
+            blocks = unrounded.unflatten(1, (-1, 32))
+            # Half a step of 127, and what 16 bits make of the scale.
+            apart = (ours.unflatten(1, (-1, 32)) - blocks).abs().amax(-1) / blocks.abs().amax(-1)
+            assert 0 < apart.max() < 0.51 / 127 + 2**-11
+        else:
+            np.testing.assert_array_equal(ours, unrounded, err_msg=name)
 
 
 def melody(name: str, beats: int, each: int, program: int) -> Song:
@@ -250,12 +265,25 @@ def test_the_exported_graphs_are_the_network(model, tmp_path):
 def test_a_network_that_learnt_nothing_is_entered_as_it_is(tmp_path):
     pytest.importorskip("onnxruntime")
     (tmp_path / "manifest.toml").write_text("")
-    name = exporting.write_untrained(recipe("mmt_small", TINY), tmp_path)
+    names = exporting.write_untrained(recipe("mmt_small", TINY), tmp_path)
     entries = {entry["name"]: entry for entry in read(tmp_path / "manifest.toml")["model"]}
-    assert set(entries) == {name, f"{name}_heads"}
+    assert names == ["mmt_small", "mmt_small_8bit"]
+    assert set(entries) == {*names, *(f"{name}_heads" for name in names)}
     for entry in entries.values():
         session = exporting.session(tmp_path / entry["file"])
         for kind, found in (("input", session.get_inputs()), ("output", session.get_outputs())):
             free = [[size if isinstance(size, int) else None for size in line["shape"]] for line in entry[kind]]
             assert [line["name"] for line in entry[kind]] == [line.name for line in found]
             assert free == [[size if isinstance(size, int) else None for size in line.shape] for line in found]
+
+
+@pytest.mark.parametrize("model", ["small", "mmt_small"])
+def test_a_network_is_restored_from_its_files_to_the_last_bit(model, tmp_path):
+    pytest.importorskip("onnxruntime")
+    composer, config = exporting.halved(build(model)), recipe(model, TINY)
+    exporting.write_files(composer, exporting.name_of(config), tmp_path, eight_bits=False)
+    found = restored(config, tmp_path)
+    for name, weight in composer.named_parameters():
+        np.testing.assert_array_equal(found.get_parameter(name).detach(), weight.detach(), err_msg=name)
+    with pytest.raises(SystemExit, match="other code or another recipe"):
+        restored(config | {"width": 64}, tmp_path)

@@ -12,6 +12,7 @@ from . import attention, corpus
 from .evaluation import held_out
 from .exporting import export, write_untrained
 from .fixtures import write_golden
+from .restoring import restore
 from .training import MODELS, load_best, recipe, train
 
 GOLDEN = MANIFEST.parents[1] / "tests" / "golden" / "composer"
@@ -45,6 +46,10 @@ def command_line() -> argparse.ArgumentParser:
     blank = commands.add_parser("untrained", help="a network that learnt nothing, to measure its speed: ONNX, entries")
     blank.add_argument("--model", choices=MODELS, default="mmt_small")
     blank.add_argument("--models", type=Path, required=True, help="a copy of the models folder")
+    again = commands.add_parser("restore", help="the shipped files -> checkpoint, to evaluate, look or export")
+    again.add_argument("--model", choices=MODELS, default="small")
+    again.add_argument("--models", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
+    again.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     commands.add_parser("golden", help="write tests/golden/composer/encoding.json")
     commands.add_parser("split", parents=[data], help="divide the songs anew and write splits/orchestra.csv")
     return parser
@@ -57,7 +62,9 @@ def main() -> None:
     if arguments.command == "golden":
         return write_golden(GOLDEN / "encoding.json")
     if arguments.command == "untrained":
-        return print(write_untrained(recipe(arguments.model, {}), arguments.models))
+        return print(*write_untrained(recipe(arguments.model, {}), arguments.models))
+    if arguments.command == "restore":
+        return print(restore(recipe(arguments.model, {}), arguments.models, arguments.out))
     result: object
     config: dict = {"music": "orchestra"}
     if arguments.command == "train":

@@ -1,6 +1,8 @@
-"""The transformer's matrices in 8 bits: com.microsoft MatMulNBits, which rounds what they multiply to 8 bits too.
+"""The network's matrices in 8 bits, cut into blocks of 32 numbers with a scale each.
 
-Both are cut into blocks of 32 numbers with a scale each, so that how one event is rounded does not hang on the others.
+Those of the transformer are multiplied by com.microsoft MatMulNBits, which rounds what they multiply to 8 bits too,
+also in blocks, so that how one event is rounded does not hang on the others. Those of the heads the engine multiplies
+with numbers in 32 bits.
 """
 
 import copy
@@ -31,6 +33,17 @@ def layers(block: Block) -> list[nn.Linear]:
     return [block.qkv, block.project, block.up, block.down]
 
 
+def unrounded(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """What `rounded` has made of a matrix, fp32 [out, in]; exact."""
+    values = (codes.astype(np.float32) - ZERO) * scales.reshape(len(codes), -1, 1)
+    return values.reshape(len(codes), -1)
+
+
+def head_layers(heads: nn.Module) -> list[nn.Linear]:
+    """The layers of heads whose weights are rounded: all of them. What codes add to the hidden vector is not."""
+    return [layer for layer in heads.modules() if isinstance(layer, nn.Linear)]
+
+
 class Rounding(nn.Linear):
     """A layer that multiplies as the graph's does, for comparison."""
 
@@ -44,10 +57,10 @@ class Rounding(nn.Linear):
 def in_eight_bits(model: Composer) -> Composer:
     """A copy that computes in 32 bits what the graph computes in 8."""
     model = copy.deepcopy(model).eval()
+    blocks = [layer for block in model.blocks for layer in layers(block)]
     with torch.no_grad():
-        for layer in (layer for block in model.blocks for layer in layers(block)):
-            codes, scales = rounded(layer.weight)
-            values = (codes.astype(np.float32) - ZERO) * scales.reshape(len(codes), -1, 1)
-            layer.weight.copy_(torch.from_numpy(values.reshape(layer.weight.shape)))
-            layer.__class__ = Rounding
+        for layer in [*blocks, *head_layers(model.heads)]:
+            layer.weight.copy_(torch.from_numpy(unrounded(*rounded(layer.weight))))
+    for layer in blocks:
+        layer.__class__ = Rounding
     return model

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from ..export import SMALLEST, halve
@@ -17,9 +17,9 @@ from ..signatures import tensor
 from . import vocabulary as v
 from .corpus import MUSIC, Song, part
 from .data import first_windows, sequence
-from .eight_bits import in_eight_bits
+from .eight_bits import ZERO, head_layers, in_eight_bits, rounded
 from .evaluation import per_event
-from .graph import OPSET, network
+from .graph import OPSET, Graph, network
 from .model import Composer, field_losses, parameters
 from .training import load_best
 
@@ -32,7 +32,7 @@ FREE = "haupt/"
 """Golden values show notes: of a collection that is CC0. Where there is none there are no golden values."""
 TOLERANCE = 1e-4
 EIGHT_BITS = "_8bit"
-"""Ending of the name of a network whose matrices are rounded to 8 bits. Its heads are the other's, file and all."""
+"""Ending of the name of a network whose matrices are rounded to 8 bits, and those of its heads."""
 ROUNDED_TOLERANCE = 0.25
 """Logits of one that rounds: whatever computes in another order rounds some numbers the other way."""
 
@@ -74,20 +74,35 @@ def lines(model: Composer) -> tuple[tuple[list, list], tuple[list, list]]:
     return ([event, *past, *lengths], [hidden, *present]), ([], held)
 
 
-def write_heads(model: Composer, file: Path) -> None:
+def write_heads(model: Composer, file: Path, eight_bits: bool = False) -> None:
     """The heads as ONNX: a graph that computes nothing, whose outputs are their weights.
 
     The engine is asked for one field at a time and computes these few products itself: to call ONNX Runtime for each
-    would take longer than they do.
+    would take longer than they do. `eight_bits`: matrices as in eight_bits.py; the outputs are 8 bits times a scale,
+    which the engine finds again.
     """
-    held = {name: weight.detach().numpy() for name, weight in weights(model.heads).items()}
-    kept = [numpy_helper.from_array(x, f"held.{name}") for name, x in held.items()]
-    nodes = [helper.make_node("Identity", [f"held.{name}"], [name]) for name in held]
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape) for name, x in held.items()]
+    graph, names = Graph(eight_bits), weights(model.heads)
+    matrices = {id(layer.weight) for layer in head_layers(model.heads)}
+    narrow = {
+        name
+        for name, parameter in zip(names, model.heads.parameters(), strict=True)
+        if eight_bits and id(parameter) in matrices
+    }
+    for name, weight in names.items():
+        if name in narrow:
+            codes, scales = (graph.held(x) for x in rounded(weight))
+            values = graph.call("Sub", graph.cast(codes, TensorProto.FLOAT), graph.held(np.float32(ZERO)))
+            shapes = [graph.held(np.array([len(weight), *rest])) for rest in ((-1, 1), (-1,))]
+            values = graph.call("Mul", values, graph.call("Reshape", scales, shapes[0]))
+            graph.call("Reshape", values, shapes[1], outputs=[name])
+        else:
+            graph.call("Identity", graph.held(weight), outputs=[name])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape) for name, x in names.items()]
     opsets = [helper.make_opsetid("", OPSET)]
-    graph = helper.make_model(helper.make_graph(nodes, "heads", [], outputs, kept), opset_imports=opsets, ir_version=8)
-    halve(graph)
-    onnx.save(graph, str(file))
+    made = helper.make_graph(graph.nodes, "heads", [], outputs, graph.weights)
+    made = helper.make_model(made, opset_imports=opsets, ir_version=8)
+    halve(made)
+    onnx.save(made, str(file))
 
 
 def session(file: Path) -> onnxruntime.InferenceSession:
@@ -202,20 +217,34 @@ def name_of(config: dict) -> str:
     return NAMES.get(config["model"], config["model"])
 
 
-def write_untrained(config: dict, models: Path) -> str:
-    """The files and entries of a network that has learnt nothing, to measure beside another how fast it is."""
-    torch.manual_seed(0)
-    model, name = Composer(config).eval(), name_of(config)
+def name_in(config: dict, eight_bits: bool) -> str:
+    """The same of one precision."""
+    return f"{name_of(config)}{EIGHT_BITS * eight_bits}"
+
+
+def write_files(model: Composer, name: str, models: Path, eight_bits: bool) -> tuple[Path, Path]:
+    """The files of a network and of its heads."""
     (models / "composer").mkdir(parents=True, exist_ok=True)
-    graph = network(model)
+    body, heads = (models / "composer" / f"{name}{ending}.onnx" for ending in ("", "_heads"))
+    graph = network(model, eight_bits)
     halve(graph)
-    files = [models / "composer" / f"{name}{ending}.onnx" for ending in ("", "_heads")]
-    onnx.save(graph, str(files[0]))
-    write_heads(model, files[1])
+    onnx.save(graph, str(body))
+    write_heads(model, heads, eight_bits)
+    return body, heads
+
+
+def write_untrained(config: dict, models: Path) -> list[str]:
+    """The files and entries of a network that has learnt nothing, to measure beside another how fast it is, in 32 bits
+    and in 8.
+    """
+    torch.manual_seed(0)
+    model = Composer(config).eval()
     made_by = f"python -m ripieno_training.composer untrained --model {config['model']}"
-    for file, (inputs, outputs) in zip(files, lines(model), strict=True):
-        write_model_entry(file.stem, file, "CC0-1.0", made_by, 0, inputs, outputs, {}, models / "manifest.toml")
-    return name
+    for eight_bits in (False, True):
+        files = write_files(model, name_in(config, eight_bits), models, eight_bits)
+        for file, (inputs, outputs) in zip(files, lines(model), strict=True):
+            write_model_entry(file.stem, file, "CC0-1.0", made_by, 0, inputs, outputs, {}, models / "manifest.toml")
+    return [name_in(config, eight_bits) for eight_bits in (False, True)]
 
 
 def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> dict:
@@ -229,22 +258,15 @@ def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> d
         "training_steps": min(state["log"], key=lambda line: line["nll"])["step"],
         "training_minutes": round(state["seconds"] / 60, 1),
     }
-    name = name_of(config)
-    (models / "composer").mkdir(parents=True, exist_ok=True)
-    heads = models / "composer" / f"{name}_heads.onnx"
-    write_heads(model, heads)
     made_by = f"python -m ripieno_training.composer train --model {config['model']}"
     made_by += " && python -m ripieno_training.composer export"
     free = (s for split in ("test", "valid") for s in part(songs, split, config["music"]) if s.name.startswith(FREE))
     song = next(free, None)
     result = {}
     for eight in (False, True):
-        stem, like = (f"{name}{EIGHT_BITS}", in_eight_bits(model)) if eight else (name, model)
+        stem, like = name_in(config, eight), in_eight_bits(model) if eight else model
         tolerance = ROUNDED_TOLERANCE if eight else TOLERANCE
-        file = models / "composer" / f"{stem}.onnx"
-        graph = network(model, eight)
-        halve(graph)
-        onnx.save(graph, str(file))
+        file, heads = write_files(model, stem, models, eight)
         runner = Runner(file, read_heads(heads, model.heads))
         worst = check(like, runner, first_windows(test[:1], 256)[0])
         if worst > tolerance:

@@ -2,10 +2,16 @@
 
 Attention is com.microsoft GroupQueryAttention: past and present may be the same memory, and a shorter total rewinds.
 PyTorch's exporter does not know it, hence this graph by hand; exporting.py holds it to the network.
+
+A step is a few dozen nodes of which each costs microseconds whatever it does, so that queries, keys and values stay in
+one tensor, and what turns them are rows of tables that are computed when the file is loaded.
 """
+
+import copy
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -81,25 +87,32 @@ def network(model: Composer, eight_bits: bool = False) -> onnx.ModelProto:
     """
     g, config = Graph(eight_bits), model.config
     width, heads, layers, window = (config[name] for name in ("width", "heads", "layers", "window"))
-    total = g.cast("total_sequence_length", TensorProto.INT64)
-    places = g.call("Sub", total, g.call("Shape", "event", start=1, end=2)), total
     ends = (g.held(np.array([end])) for end in (BEAT, POSITION + 1))
     onset = g.part(g.cast("event", TensorProto.FLOAT), 2, *ends)
-    x, turn = _vectors(g, model), []
+    x = _vectors(g, model)
     if model.rotary:
-        turn = _turns(g, model, onset, places)
+        by_time, by_place = _by_time(g, model), _by_place(g, model)
     else:
+        total = g.cast("total_sequence_length", TensorProto.INT64)
+        places = g.call("Sub", total, g.call("Shape", "event", start=1, end=2)), total
         x = g.call("Add", x, g.part(g.held(model.place.weight[None]), 1, *places))
     normal, caches = g.norm(x, model.blocks[0].before), []
     for i, block in enumerate(model.blocks):
-        q, k, value = g.call("Split", g.block_product(normal, block.qkv), outputs=3, axis=-1)
-        if turn:
-            q, k = (g.call("RotaryEmbedding", y, *turn, domain=MICROSOFT) for y in (q, k))
+        if model.rotary:
+            both = g.block_product(normal, _in_pairs(block.qkv, heads))
+            # As one head of which queries and keys are turned and values are not.
+            both = g.call(
+                "RotaryEmbedding", both, *by_time, domain=MICROSOFT, interleaved=1, num_heads=1,
+                rotary_embedding_dim=2 * width,
+            )  # fmt: skip
+            turn = {"do_rotary": 1, "rotary_interleaved": 1}
+        else:
+            both, by_place, turn = g.block_product(normal, block.qkv), (), {}
         names = [f"{kind}_{i}" for kind in ("past_key", "past_value", "present_key", "present_value")]
         seen = f"seen_{i}"
         g.call(
-            "GroupQueryAttention", q, k, value, *names[:2], "seqlens_k", "total_sequence_length",
-            outputs=[seen, *names[2:]], domain=MICROSOFT, num_heads=heads, kv_num_heads=heads,
+            "GroupQueryAttention", both, "", "", *names[:2], "seqlens_k", "total_sequence_length", *by_place,
+            outputs=[seen, *names[2:]], domain=MICROSOFT, num_heads=heads, kv_num_heads=heads, **turn,
         )  # fmt: skip
         caches.append(names)
         x, normal = g.added(x, seen, block.project, block.between)
@@ -131,17 +144,42 @@ def _vectors(g: Graph, model: Composer) -> str:
     return g.call("ReduceSum", rows, g.held(np.array([2])), keepdims=0)
 
 
-def _turns(g: Graph, model: Composer, onset: str, places: tuple[str, str]) -> list[str]:
-    """What RotaryEmbedding asks for: the first event's row, then cosine and sine [S, pairs] of all events' angles.
-
-    onset: beat and position codes fp32 [1, S, 2].
+def _in_pairs(layer: nn.Linear, heads: int) -> nn.Linear:
+    """A block's first layer with the two numbers of a query or key that are turned together beside each other: only so
+    can all heads be turned as one. The products of queries and keys do not hang on the order.
     """
-    began = g.call("Max", g.call("Sub", onset, g.held(np.float32(1))), g.held(np.float32(0)))
-    time = g.call("MatMul", began, g.held(np.array([[v.resolution()], [1]], np.float32)))
-    # A constant once the graph is loaded, in 32 bits whatever the weights are kept in.
-    every = g.call("Range", *(g.held(np.int64(x)) for x in (0, model.config["window"], 1)))
-    every = g.call("Unsqueeze", g.cast(every, TensorProto.FLOAT), g.held(np.array([0, 2])))
-    by_place = g.part(g.call("Mul", every, g.held(model.turns[1])), 1, *places)
-    angle = g.call("Concat", g.call("Mul", time, g.held(model.turns[0])), by_place, axis=-1)
-    angle = g.call("Squeeze", angle, g.held(np.array([0])))
-    return [g.held(np.array([0])), g.call("Cos", angle), g.call("Sin", angle)]
+    width = layer.in_features
+    pairs = torch.arange(width).reshape(heads, 2, -1).transpose(1, 2).flatten()
+    layer = copy.deepcopy(layer)
+    layer.weight.data = layer.weight.data[torch.cat([pairs, width + pairs, 2 * width + torch.arange(width)])]
+    return layer
+
+
+def _cos_sin(g: Graph, first: int, rows: int, speeds: Tensor, still: tuple[int, int], times: int = 1) -> list[str]:
+    """Cosine and sine [rows, times x pairs] of 0, until row `first`, 1, 2, ... times the speeds: constants once the
+    file is loaded, in 32 bits whatever weights are kept in. `still`: pairs before and after those that are not turned.
+    """
+    steps = g.cast(g.call("Range", *(g.held(np.int64(x)) for x in (-first, rows - first, 1))), TensorProto.FLOAT)
+    steps = g.call("Unsqueeze", g.call("Max", steps, g.held(np.float32(0))), g.held(np.array([1])))
+    angle = g.call("Mul", steps, g.held(speeds[None]))
+    angle = g.call("Pad", angle, g.held(np.array([0, still[0], 0, still[1]])))
+    repeats = g.held(np.array([1, times]))
+    return [g.call("Tile", g.call(kind, angle), repeats) for kind in ("Cos", "Sin")]
+
+
+def _by_time(g: Graph, model: Composer) -> list[str]:
+    """What RotaryEmbedding asks for to turn the first half of the pairs of all queries and keys by the onset: the row
+    of each event [1, S], cosines and sines. The row is the onset's for codes, which count from 1; 0 without an onset.
+    """
+    beats, ticks = v.sizes()[BEAT], v.resolution()
+    unit = np.zeros(6, np.int64)
+    unit[[BEAT, POSITION]] = ticks, 1
+    row = g.call("MatMul", "event", g.held(unit))
+    speeds = model.turns[0]
+    return [row, *_cos_sin(g, ticks + 1, beats * ticks + 1, speeds, (0, len(speeds)), 2 * model.config["heads"])]
+
+
+def _by_place(g: Graph, model: Composer) -> list[str]:
+    """What GroupQueryAttention asks for to turn the other half by the place in the sequence, which it knows."""
+    speeds = model.turns[1]
+    return _cos_sin(g, 0, model.config["window"], speeds, (len(speeds), 0))

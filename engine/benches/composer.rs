@@ -3,14 +3,15 @@
 //! Wanted: at least 120 notes a second at cache length 512, that is 8.3 ms a note, and no more than the network of the paper
 //! costs at the same size. All networks of the manifest compose in turn, so that whatever else the machine does slows them
 //! alike, and what counts is processor time, where the system tells it; the medians of all rounds come last. To have the
-//! paper's among them, with weights drawn by lot, which do not change the work: into a copy of the models folder that
-//! `RIPIENO_MODELS` names, `python -m ripieno_training.composer untrained --model mmt_small --models COPY`. "without a
-//! cache" hears the whole song again for the same note.
+//! paper's among them, in 32 bits and in 8, with weights drawn by lot, which do not change the work: into a copy of the
+//! models folder that `RIPIENO_MODELS` names, `python -m ripieno_training.composer untrained --model mmt_small --models
+//! COPY`. "without a cache" hears the whole song again for the same note.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use ripieno_engine::arranger::Ensemble;
 use ripieno_engine::composer::live::{LiveMode, LivePart, LiveSettings, Planner};
 use ripieno_engine::composer::{
@@ -77,6 +78,32 @@ fn spent(work: impl FnOnce()) -> Duration {
     }
 }
 
+/// All of them compose in turn, as often as each is to be measured. Prints the medians of all rounds.
+fn in_turn(group: &mut BenchmarkGroup<WallTime>, all: &mut [Composing], how: &str, note: fn(&mut Composing)) {
+    let mut rounds: Vec<Vec<Duration>> = Vec::new();
+    for i in 0..all.len() {
+        group.bench_function(BenchmarkId::new(how, all[i].name.clone()), |bencher| {
+            bencher.iter_custom(|times| {
+                let mut total = Duration::ZERO;
+                for _ in 0..times {
+                    let took: Vec<Duration> = all.iter_mut().map(|one| spent(|| note(one))).collect();
+                    total += took[i];
+                    rounds.push(took);
+                }
+                total
+            });
+        });
+    }
+    for (i, composing) in all.iter().enumerate() {
+        let mut times: Vec<Duration> = rounds.iter().map(|took| took[i]).collect();
+        times.sort_unstable();
+        if let Some(median) = times.get(times.len() / 2) {
+            let (name, after) = (&composing.name, composing.song.len());
+            println!("{name} {how}: {median:?} after {after} events, median of all {} rounds", times.len());
+        }
+    }
+}
+
 fn step(criterion: &mut Criterion) {
     let locations = Locations::find().expect("run `cargo xtask setup` first");
     let runtime = Runtime::load(Some(&locations.runtime)).expect("ONNX Runtime loads");
@@ -87,35 +114,11 @@ fn step(criterion: &mut Criterion) {
         let mut all: Vec<Composing> = Network::names(&models).into_iter().map(open).collect();
         let mut group = criterion.benchmark_group(format!("a note after {length} events"));
         group.sample_size(20);
-        let mut rounds: Vec<Vec<Duration>> = Vec::new();
-        for i in 0..all.len() {
-            group.bench_function(BenchmarkId::new("with a cache", all[i].name.clone()), |bencher| {
-                bencher.iter_custom(|times| {
-                    let mut total = Duration::ZERO;
-                    for _ in 0..times {
-                        let took: Vec<Duration> = all.iter_mut().map(|one| spent(|| one.note())).collect();
-                        total += took[i];
-                        rounds.push(took);
-                    }
-                    total
-                });
-            });
-        }
+        in_turn(&mut group, &mut all, "with a cache", Composing::note);
         if length == 512 {
-            for composing in &mut all {
-                group.bench_function(BenchmarkId::new("without a cache", composing.name.clone()), |bencher| {
-                    bencher.iter(|| composing.note_without_a_cache());
-                });
-            }
+            in_turn(&mut group, &mut all, "without a cache", Composing::note_without_a_cache);
         }
         group.finish();
-        for (i, composing) in all.iter().enumerate() {
-            let mut times: Vec<Duration> = rounds.iter().map(|took| took[i]).collect();
-            times.sort_unstable();
-            if let Some(median) = times.get(times.len() / 2) {
-                println!("{}: {median:?} after {length} events, median of all {} rounds", composing.name, times.len());
-            }
-        }
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{Event, Field};
-use super::matrix::Matrix;
+use super::matrix::{Matrix, sum_of};
 use super::vocabulary::Vocabulary;
 use crate::inference::{InferenceError, Models, Session, TensorEntry};
 
@@ -184,8 +184,8 @@ impl Mix {
         self.layer.of(x, out);
         out.iter_mut().for_each(|y| *y = gelu(*y));
         let count = out.len() as f32;
-        let mean = out.iter().sum::<f32>() / count;
-        let variance = out.iter().map(|y| (y - mean) * (y - mean)).sum::<f32>() / count;
+        let mean = sum_of(out, |y| y) / count;
+        let variance = sum_of(out, |y| (y - mean) * (y - mean)) / count;
         let factor = (variance + EPSILON).sqrt().recip();
         for (y, (scale, shift)) in out.iter_mut().zip(self.scale.iter().zip(&self.shift)) {
             *y = (*y - mean) * factor * scale + shift;

@@ -1,11 +1,23 @@
 //! Matrices that vectors are multiplied with.
 //!
 //! Such a product costs what it costs to fetch the matrix: between two notes the processor's caches have held a network
-//! several times their size. So numbers that fit into 16 bits, as the shipped ones do, are kept in 16 where the processor
-//! widens them as it reads (F16C: x86 since 2012). What comes out is the same to the last bit either way.
+//! several times their size. So numbers that are 8 bits times a scale, or fit into 16, as the shipped ones do, are kept so
+//! where the processor widens them as it reads. What comes out is the same to the last bit whatever they are kept in, and
+//! on every processor.
+
+#[cfg(target_arch = "x86_64")]
+mod bytes;
+#[cfg(target_arch = "x86_64")]
+mod halves;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 
 /// Sums that run beside each other, for the compiler to make vectors of.
 const LANES: usize = 32;
+/// Bytes ahead of what it reads that it asks for what comes next: by itself a processor stops at every page of 4,096
+/// bytes.
+#[cfg(target_arch = "x86_64")]
+const AHEAD: usize = 8192;
 
 /// Rows of numbers.
 pub(super) struct Matrix {
@@ -17,14 +29,21 @@ enum Numbers {
     Single(Vec<f32>),
     #[cfg(target_arch = "x86_64")]
     Half(Vec<u16>),
+    #[cfg(target_arch = "x86_64")]
+    Byte(bytes::Bytes),
 }
 
 impl Matrix {
     /// Of so many numbers a row.
     pub fn new(numbers: Vec<f32>, width: usize) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(halves) = halves::of(&numbers).filter(|_| width.is_multiple_of(LANES)) {
-            return Self { numbers: Numbers::Half(halves), width };
+        if width.is_multiple_of(LANES) {
+            if let Some(bytes) = bytes::of(&numbers) {
+                return Self { numbers: Numbers::Byte(bytes), width };
+            }
+            if let Some(halves) = halves::of(&numbers) {
+                return Self { numbers: Numbers::Half(halves), width };
+            }
         }
         Self { numbers: Numbers::Single(numbers), width }
     }
@@ -39,6 +58,8 @@ impl Matrix {
             Numbers::Single(numbers) => out.extend(numbers.chunks_exact(x.len()).map(|row| dot(row, x))),
             #[cfg(target_arch = "x86_64")]
             Numbers::Half(numbers) => halves::times(numbers, x, out),
+            #[cfg(target_arch = "x86_64")]
+            Numbers::Byte(numbers) => bytes::times(numbers, x, out),
         }
     }
 }
@@ -50,6 +71,19 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     for (a, b) in a.zip(b) {
         for i in 0..LANES {
             lanes[i] += a[i] * b[i];
+        }
+    }
+    total(lanes) + rest
+}
+
+/// The sum of what is made of numbers.
+pub(super) fn sum_of(numbers: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let chunks = numbers.chunks_exact(LANES);
+    let rest: f32 = chunks.remainder().iter().map(|&x| of(x)).sum();
+    let mut lanes = [0.0; LANES];
+    for chunk in chunks {
+        for i in 0..LANES {
+            lanes[i] += of(chunk[i]);
         }
     }
     total(lanes) + rest
@@ -67,80 +101,6 @@ fn total(mut lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-#[cfg(target_arch = "x86_64")]
-mod halves {
-    use std::arch::x86_64::{
-        __m128i, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128,
-        _mm256_add_ps, _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_mul_ps, _mm256_setzero_ps,
-        _mm256_storeu_ps,
-    };
-
-    use super::{LANES, total};
-
-    /// Numbers that an instruction takes.
-    const WIDE: usize = 8;
-    /// How far ahead of what it reads it asks for what comes next: by itself a processor stops at every page of 4,096 bytes.
-    const AHEAD: usize = 2048;
-
-    /// The same numbers in 16 bits; nothing where one would change, or where the processor does not read them so.
-    pub fn of(numbers: &[f32]) -> Option<Vec<u16>> {
-        let reads_them = is_x86_feature_detected!("avx") && is_x86_feature_detected!("f16c");
-        if !reads_them || !numbers.len().is_multiple_of(WIDE) {
-            return None;
-        }
-        // SAFETY: the processor has both.
-        unsafe { narrowed(numbers) }
-    }
-
-    #[target_feature(enable = "avx,f16c")]
-    fn narrowed(numbers: &[f32]) -> Option<Vec<u16>> {
-        let mut all = Vec::with_capacity(numbers.len());
-        for eight in numbers.chunks_exact(WIDE) {
-            let (mut narrow, mut again) = ([0u16; WIDE], [0.0f32; WIDE]);
-            // SAFETY: each pointer is to eight numbers.
-            unsafe {
-                let half = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm256_loadu_ps(eight.as_ptr()));
-                _mm_storeu_si128(narrow.as_mut_ptr().cast::<__m128i>(), half);
-                _mm256_storeu_ps(again.as_mut_ptr(), _mm256_cvtph_ps(half));
-            }
-            if again != eight {
-                return None;
-            }
-            all.extend(narrow);
-        }
-        Some(all)
-    }
-
-    /// The scalar products of rows as long as x with it. `rows` are from [`of`]; x has a multiple of [`LANES`] numbers.
-    pub fn times(rows: &[u16], x: &[f32], out: &mut Vec<f32>) {
-        // SAFETY: without both features `of` had made nothing.
-        unsafe { widened(rows, x, out) }
-    }
-
-    #[target_feature(enable = "avx,f16c")]
-    fn widened(rows: &[u16], x: &[f32], out: &mut Vec<f32>) {
-        for row in rows.chunks_exact(x.len()) {
-            let mut sums = [_mm256_setzero_ps(); LANES / WIDE];
-            for (a, b) in row.chunks_exact(LANES).zip(x.chunks_exact(LANES)) {
-                _mm_prefetch::<_MM_HINT_T0>(a.as_ptr().wrapping_add(AHEAD).cast::<i8>());
-                let eights = a.chunks_exact(WIDE).zip(b.chunks_exact(WIDE));
-                for (sum, (a, b)) in sums.iter_mut().zip(eights) {
-                    // SAFETY: each pointer is to eight numbers.
-                    let (a, b) =
-                        unsafe { (_mm_loadu_si128(a.as_ptr().cast::<__m128i>()), _mm256_loadu_ps(b.as_ptr())) };
-                    *sum = _mm256_add_ps(*sum, _mm256_mul_ps(_mm256_cvtph_ps(a), b));
-                }
-            }
-            let mut lanes = [0.0; LANES];
-            for (eight, sum) in lanes.chunks_exact_mut(WIDE).zip(sums) {
-                // SAFETY: the pointer is to eight numbers.
-                unsafe { _mm256_storeu_ps(eight.as_mut_ptr(), sum) };
-            }
-            out.push(total(lanes));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,15 +116,41 @@ mod tests {
         (0..count as i64).map(number).collect()
     }
 
-    #[test]
-    fn in_16_bits_the_products_are_the_same_to_the_last_bit() {
-        let (rows, x) = (numbers(64 * 40), numbers(64));
+    /// Whole numbers up to 127, 32 of them times one scale of 11 significant bits; the last 32 are zeros.
+    fn codes_times_scales(count: usize) -> Vec<f32> {
+        let (noise, scales) = (Noise::new(4, 5, 6), numbers(count / 32));
+        let code = |i: usize| if i % 32 == 7 { 127.0 } else { (noise.uniform(i as i64) * 254.99).floor() - 127.0 };
+        let mut all: Vec<f32> = (0..count).map(|i| code(i) as f32 * scales[i / 32] / 128.0).collect();
+        all[count - 32..].fill(0.0);
+        all
+    }
+
+    /// How many bits a matrix keeps a number in.
+    fn bits(matrix: &Matrix) -> usize {
+        match matrix.numbers {
+            Numbers::Single(_) => 32,
+            #[cfg(target_arch = "x86_64")]
+            Numbers::Half(_) => 16,
+            #[cfg(target_arch = "x86_64")]
+            Numbers::Byte(_) => 8,
+        }
+    }
+
+    /// As many, where the processor can.
+    fn narrowest(bits: usize) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
+            return bits;
+        }
+        let _ = bits;
+        32
+    }
+
+    fn products_are_the_same_as_in_32(rows: Vec<f32>, narrow: usize) {
+        let x = numbers(64);
         let (mut kept, mut single) = (Vec::new(), Vec::new());
         let matrix = Matrix::new(rows.clone(), 64);
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx") && is_x86_feature_detected!("f16c") {
-            assert!(matches!(matrix.numbers, Numbers::Half(_)));
-        }
+        assert_eq!(bits(&matrix), narrowest(narrow));
         matrix.times(&x, &mut kept);
         Matrix { numbers: Numbers::Single(rows.clone()), width: 64 }.times(&x, &mut single);
         assert_eq!((kept.len(), &kept), (40, &single));
@@ -172,6 +158,20 @@ mod tests {
             let exact: f64 = row.iter().zip(&x).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             assert!((f64::from(found) - exact).abs() < 1e-6, "{found} and not {exact}");
         }
+    }
+
+    #[test]
+    fn in_16_bits_the_products_are_the_same_to_the_last_bit() {
+        products_are_the_same_as_in_32(numbers(64 * 40), 16);
+    }
+
+    #[test]
+    fn in_8_bits_the_products_are_the_same_to_the_last_bit() {
+        products_are_the_same_as_in_32(codes_times_scales(64 * 40), 8);
+        // A number that is no code times the scale of its 32.
+        let mut rows = codes_times_scales(64 * 40);
+        rows[100] = rows[103] * 0.3;
+        assert!(bits(&Matrix::new(rows, 64)) > 8);
     }
 
     #[test]

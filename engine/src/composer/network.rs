@@ -63,7 +63,10 @@ impl Network {
     pub fn names(models: &Models) -> Vec<String> {
         let all = &models.manifest().models;
         let has_heads = |entry: &&ModelEntry| all.iter().any(|other| other.name == format!("{}{HEADS}", entry.name));
-        all.iter().filter(has_heads).map(|entry| entry.name.clone()).collect()
+        let mut names: Vec<String> = all.iter().filter(has_heads).map(|entry| entry.name.clone()).collect();
+        let first = models.manifest().composer.as_ref().and_then(|composer| composer.network.as_deref());
+        names.sort_by_key(|name| Some(name.as_str()) != first);
+        names
     }
 }
 

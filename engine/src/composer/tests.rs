@@ -108,6 +108,10 @@ impl Predictor for Babble {
     }
 }
 
+/// The network in 32 bits: what it says is what PyTorch says, however it hears a song. The one in 8 rounds what it
+/// multiplies, and whatever adds in another order rounds some of it the other way.
+const EXACT: &str = "composer_small";
+
 /// What is wrong with an event after those of a song, by the definition of a song and not by [`Course`].
 fn illegal(song: &[Event], event: &Event, limits: &Limits, vocabulary: &Vocabulary) -> Option<&'static str> {
     let [kind, beat, position, pitch, duration, instrument] = event.0;
@@ -305,15 +309,25 @@ fn step_by_step_with_a_cache_is_the_whole_song_at_once() {
     let models = models();
     let names = Network::names(&models);
     assert!(!names.is_empty());
-    for (i, name) in names.into_iter().enumerate() {
+    assert!(names.iter().any(|name| name == EXACT));
+    for name in names {
         let golden: Predictions = golden(&format!("{name}.json"));
-        assert!(i > 0 || golden.tolerance == 1e-4, "{name} is what plays unless another is asked for");
+        assert!(golden.tolerance == if name == EXACT { 1e-4 } else { 0.25 });
         let mut network = Network::open(&models, &name, 1).unwrap();
         let prompt = golden.first;
         for chunks in [&[1][..], &[prompt], &[20, 1, 1, prompt - 22]] {
             let worst = difference(&mut network, &golden, chunks);
             assert!(worst < golden.tolerance, "{name} differs by {worst} in steps of {chunks:?}");
         }
+        // The same events in the same steps are the same to the last bit.
+        let events: Vec<Event> = golden.events.iter().map(|&codes| Event(codes)).collect();
+        let mut heard_again = || {
+            network.rewind(0);
+            network.hear(&events[..20]).unwrap();
+            events[20..prompt].iter().for_each(|&event| network.hear(&[event]).unwrap());
+            logits(&mut network, &events[prompt])
+        };
+        assert_eq!(heard_again(), heard_again(), "{name}");
         // Going back and hearing other events leaves no trace.
         network.rewind(10);
         network.hear(&vec![Event([3, 40, 2, 61, 5, 25]); 30]).unwrap();
@@ -347,8 +361,7 @@ fn nine_hundred_events_heard_one_by_one_are_what_they_are_heard_at_once() {
     song.extend(encoding::events(&notes.collect::<Vec<_>>(), &vocabulary));
     song.truncate(901);
     assert_eq!(song.len(), 901, "the last is only asked for");
-    let name = Network::names(&models).swap_remove(0);
-    let mut network = Network::open(&models, &name, 1).unwrap();
+    let mut network = Network::open(&models, EXACT, 1).unwrap();
     network.hear(&song[..900]).unwrap();
     let mut at_once = vec![Vec::new(); song.len()];
     for heard in (1..song.len()).rev() {
@@ -364,7 +377,14 @@ fn nine_hundred_events_heard_one_by_one_are_what_they_are_heard_at_once() {
         worst = found.iter().zip(&at_once[heard]).map(|(a, b)| (a - b).abs()).fold(worst, f32::max);
     }
     println!("the largest difference of a logit is {worst}");
-    assert!(worst < 1e-4, "{name}: logits differ by {worst}");
+    assert!(worst < 1e-4, "{EXACT}: logits differ by {worst}");
+}
+
+#[test]
+fn what_composes_unless_another_is_asked_for_is_what_the_manifest_names() {
+    let models = models();
+    let named = models.manifest().composer.as_ref().unwrap().network.clone();
+    assert_eq!(named.as_ref(), Network::names(&models).first());
 }
 
 fn note(onset: u64, pitch: u8, instrument: u16) -> SongNote {

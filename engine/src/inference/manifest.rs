@@ -119,6 +119,8 @@ pub struct ComposerEntry {
     pub durations: Vec<u32>,
     /// Instruments there are.
     pub instruments: Vec<InstrumentEntry>,
+    /// The model that composes unless another is asked for; the first of them where it says nothing.
+    pub network: Option<String>,
 }
 
 /// An instrument of the composer's vocabulary.

@@ -203,7 +203,7 @@ fn in_sync_a_held_organ_sounds_on_where_segments_are_lost() {
         let due = Duration::from_secs_f64(heard.len() as f64 / 48_000.0);
         std::thread::sleep(due.saturating_sub(begun.elapsed()));
     }
-    // Segment 2 at least, which is heard from 1.28 s and a latency of 1.61 s on; more if this machine is busy.
+    // Segment 2 at least, which is heard from 1.07 s and a latency of 1.61 s on; more if this machine is busy.
     assert!(engine.telemetry.underruns() > 0);
     let rms = |chunk: &[f32]| (chunk.iter().map(|x| x * x).sum::<f32>() / chunk.len() as f32).sqrt();
     // A tenth of a second after it began to be heard.

@@ -24,8 +24,6 @@ pub struct TableNote {
     pub held: Sound,
     /// From the note-off on.
     pub released: Sound,
-    /// The largest sample of the loop of `released`.
-    pub released_peak: f32,
     /// Frame after the onset at which `released` begins.
     origin: f64,
     /// Frames of a period of the pitch.
@@ -72,7 +70,6 @@ impl TableNote {
             pitch,
             velocity,
             held: Sound::looped(frames, rate, |mono, pass| pass_gain(mono, pass, rate)),
-            released_peak: released.loop_peak(),
             released,
             origin: origin as f64,
             period: rate as f64 / (440.0 * 2f64.powf((f64::from(pitch) - 69.0) / 12.0)),

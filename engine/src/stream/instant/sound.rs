@@ -11,6 +11,8 @@ pub struct Sound {
     loop_end: usize,
     /// Level of a pass of the loop relative to the pass before: below 1 for what dies away.
     loop_gain: f32,
+    /// The largest sample of the loop's first pass.
+    loop_peak: f32,
 }
 
 impl Sound {
@@ -41,12 +43,13 @@ impl Sound {
         for i in 0..4 {
             frames[loop_end + i] = frames[loop_start + i].map(|x| x * loop_gain);
         }
-        Self { frames, loop_start, loop_end, loop_gain }
+        let loop_peak = frames[loop_start..loop_end].iter().flatten().fold(0.0f32, |peak, x| x.abs().max(peak));
+        Self { frames, loop_start, loop_end, loop_gain, loop_peak }
     }
 
-    /// The largest sample of the loop's first pass.
-    pub fn loop_peak(&self) -> f32 {
-        self.frames[self.loop_start..self.loop_end].iter().flatten().fold(0.0, |peak, x| x.abs().max(peak))
+    /// The largest sample of all that comes, once it is in the loop; before, it is not known.
+    pub fn rest(&self, cursor: &Cursor) -> Option<f32> {
+        (cursor.at >= self.loop_start as f64).then_some(cursor.level * self.loop_peak)
     }
 
     /// Left and right at a position.

@@ -83,7 +83,7 @@ impl Voice {
     /// Nothing of it can be heard any more.
     fn ended(&self) -> bool {
         let silent = match self.released {
-            true => self.share >= 1.0 && self.dying.level * self.note.released_peak < INAUDIBLE,
+            true => self.share >= 1.0 && self.note.released.rest(&self.dying).is_some_and(|rest| rest < INAUDIBLE),
             false => self.held.level < INAUDIBLE,
         };
         silent || (self.ending() && self.edge <= 0.0)
@@ -554,6 +554,27 @@ mod tests {
         let released = block(&mut voices, 48_000)[0][0].clone();
         assert!(largest_step(&released) < largest);
         assert_eq!(voices.count(), 0);
+    }
+
+    #[test]
+    fn a_release_that_was_rendered_is_heard_to_its_end() {
+        // Held for a second; then a room that is there for 0.2 s, falls to its end, and is followed by nothing.
+        let wave: Vec<f32> = (0..79_200)
+            .map(|i| {
+                let since = (i as f32 / 48e3 - 1.0).max(0.0);
+                0.25 * (1.0 - since / 0.25).max(0.0) * (TAU * 262.0 * i as f32 / 48e3).sin()
+            })
+            .collect();
+        let mut voices = voices(1);
+        let note = TableNote::prepare(60, 96, &wave, &wave, 48_000, 1.0).unwrap();
+        voices.bank(BankMessage::Note { slot: 0, note: Arc::new(note) });
+        voices.note_on(60, 96, 0);
+        block(&mut voices, 40_000);
+        voices.note_off(60);
+        let released = block(&mut voices, 24_000)[0][0].clone();
+        assert!(released[8_000..9_000].iter().any(|x| x.abs() > 0.05), "it was cut off");
+        assert!(largest_step(&released) < 0.25 * TAU * 262.0 / 48e3 * 1.1, "{}", largest_step(&released));
+        assert!(voices.count() == 0 && released[13_000..].iter().all(|x| x.abs() < 1e-3));
     }
 
     #[test]

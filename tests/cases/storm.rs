@@ -2,7 +2,8 @@
 //!
 //! What must hold all the time: nothing panics, every sample is a number, what is held makes no click that the host did not
 //! make itself, `process()` allocates nothing, and what is taken is given back. `RIPIENO_STORM_SECONDS` and
-//! `RIPIENO_STORM_SEED` ask for another storm than the one of `cargo xtask test`; a storm says its figures at its end.
+//! `RIPIENO_STORM_SEED` ask for another storm than the one of `cargo xtask test`; a storm says its figures at its end, and
+//! leaves the sound around each click in the folder `RIPIENO_STORM_CLICKS`, if it is given one.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,6 +16,7 @@ use ripieno_tests::clap_host::{AudioThread, Input, Instance, Library};
 use ripieno_tests::clicks::clicks;
 use ripieno_tests::files;
 use ripieno_tests::memory::{in_use_mib, resident_mib};
+use ripieno_tests::performer::Stereo;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -197,6 +199,17 @@ impl Player {
                 let before: Vec<&(usize, String)> =
                     deeds.iter().filter(|(when, _)| *when <= at).rev().take(4).collect();
                 let (class, rate) = (self.class, self.rate);
+                if let Some(folder) = std::env::var_os("RIPIENO_STORM_CLICKS") {
+                    let around = at.saturating_sub((0.2 * rate) as usize)..length.min(at + (0.2 * rate) as usize);
+                    let sound = Stereo { left: span[0][around.clone()].to_vec(), right: span[1][around].to_vec() };
+                    let file = format!("{:02}-{side}-{at}.wav", figures.clicks.len());
+                    let path = std::path::Path::new(&folder).join(file);
+                    files::write_wav(&path, rate as u32, &sound).unwrap();
+                    let names = ["Mode", "Ensemble", "Performance", "Quality", "Composer"];
+                    let now = names.map(|name| self.instance.get(name).unwrap_or_default());
+                    let told = format!("{class} at {rate} Hz, offline {}, {now:?}: {deeds:?}", self.offline);
+                    std::fs::write(path.with_extension("txt"), told).unwrap();
+                }
                 figures.clicks.push(format!("{class}, {side}, at {rate} Hz, sample {at} after {before:?}"));
             }
         }

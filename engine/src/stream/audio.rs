@@ -645,8 +645,9 @@ impl AudioSide {
             }
         }
         // Offline nothing is late; what cannot be rendered must be the same silence every time, and how far the table is
-        // depends on time.
-        let rest = Some(&self.player.rest()[..frames]).filter(|_| rendered.lacks && !offline);
+        // depends on time. What plays already when the host begins to hurry fades out first.
+        let plays = !offline || self.understudy.is_on();
+        let rest = Some(&self.player.rest()[..frames]).filter(|_| rendered.lacks && plays);
         self.understudy.play(block_start, &self.midi, rest, &mut self.voices, &mut self.parts);
     }
 

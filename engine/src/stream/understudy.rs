@@ -78,6 +78,11 @@ impl Understudy {
         }
     }
 
+    /// Whether it is heard.
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
     /// Goes on from where the last block ended, with nothing new; silent if it did not play.
     pub fn go_on(&self, rest: &[f32], voices: &mut Voices, parts: &mut [[Vec<f32>; 2]; MAX_PARTS]) {
         if self.on {

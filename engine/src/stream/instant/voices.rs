@@ -20,6 +20,9 @@ pub const MAX_VOICES: usize = 64;
 const POOL: usize = MAX_VOICES + 32;
 /// Seconds in which what is held fades into how it dies away.
 const RELEASE: f32 = 0.02;
+/// Semitones that a note is shifted up at most, while the table fills and beyond the ranges of its parts; what lies above is
+/// played octaves lower. Read faster, a note would fold its overtones over the host's rate and be noise.
+const MOST_UP: i32 = 24;
 /// Below -100 dB a voice has ended.
 const INAUDIBLE: f32 = 1e-5;
 /// Keys of the bank: MIDI pitches.
@@ -312,7 +315,11 @@ impl Voices {
         if !self.make_room(played) {
             return false;
         }
-        let step = 2f64.powf((f64::from(key) - f64::from(note.pitch)) / 12.0);
+        let mut semitones = i32::from(key) - i32::from(note.pitch);
+        while semitones > MOST_UP {
+            semitones -= 12;
+        }
+        let step = 2f64.powf(f64::from(semitones) / 12.0);
         // SoundFont 2.04, 8.4.1: velocity attenuates by 40 log10(127 / velocity) dB, a square law in amplitude.
         let level = (f32::from(velocity) / f32::from(note.velocity)).powi(2);
         let mut voice = Voice {
@@ -538,6 +545,18 @@ mod tests {
             let ups = heard.windows(2).filter(|w| w[0] <= 0.0 && w[1] > 0.0).count() as f64;
             let hz = 440.0 * 2f64.powf((f64::from(key) - 69.0) / 12.0);
             assert!((ups - hz).abs() <= 1.5, "{key}: {ups} Hz for {hz}");
+        }
+    }
+
+    #[test]
+    fn a_key_far_above_all_that_is_rendered_is_played_octaves_lower_and_not_as_noise() {
+        for (key, heard_as) in [(84, 84), (85, 73), (127, 79)] {
+            let mut voices = voices(1);
+            voices.note_on(key, 96, 0);
+            let heard = block(&mut voices, 48_000)[0][0].clone();
+            let ups = heard.windows(2).filter(|w| w[0] <= 0.0 && w[1] > 0.0).count() as f64;
+            let hz = 440.0 * 2f64.powf((f64::from(heard_as) - 69.0) / 12.0);
+            assert!((ups - hz).abs() <= 2.0, "{key}: {ups} Hz for {hz}");
         }
     }
 

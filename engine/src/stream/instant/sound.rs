@@ -84,6 +84,12 @@ impl Cursor {
         }
     }
 
+    /// Samples before it comes to the loop, or to its end, at least.
+    pub fn steady(&self, sound: &Sound) -> usize {
+        let next = if self.at < sound.loop_start as f64 { sound.loop_start } else { sound.loop_end };
+        ((next as f64 - self.at) / self.step) as usize
+    }
+
     /// Many samples on at once.
     pub fn skip(&mut self, sound: &Sound, samples: f64) {
         let (end, pass) = (sound.loop_end as f64, (sound.loop_end - sound.loop_start) as f64);

@@ -83,6 +83,16 @@ impl Voice {
         self.edge_step < 0.0
     }
 
+    /// Samples for which it surely goes on as it does, so that nothing has to be asked of each: one where it fades.
+    fn steady(&self, note: &TableNote) -> usize {
+        match self.released {
+            _ if self.edge < 1.0 || self.ending() => 1,
+            true if self.share < 1.0 => 1,
+            true => self.dying.steady(&note.released),
+            false => self.held.steady(&note.held),
+        }
+    }
+
     /// Nothing of it can be heard any more.
     fn ended(&self) -> bool {
         let silent = match self.released {
@@ -437,27 +447,49 @@ fn nearest(notes: &[Entries], key: u8, velocity: u8) -> Option<&Arc<TableNote>> 
 
 fn play(voice: &mut Voice, left: &mut [f32], right: &mut [f32], rest: impl Fn(usize) -> f32) {
     let note = Arc::clone(&voice.note);
-    for (i, (l, r)) in left.iter_mut().zip(right).enumerate() {
-        if voice.ended() {
-            return;
+    let frames = left.len().min(right.len());
+    let mut at = 0;
+    while at < frames && !voice.ended() {
+        let run = voice.steady(&note).clamp(1, frames - at);
+        let (left, right) = (&mut left[at..at + run], &mut right[at..at + run]);
+        let samples = left.iter_mut().zip(right).enumerate();
+        if voice.edge < 1.0 || voice.ending() || (voice.released && voice.share < 1.0) {
+            samples.for_each(|(i, (l, r))| fade(voice, &note, rest(at + i), (l, r)));
+        } else if voice.released {
+            for (i, (l, r)) in samples {
+                add(note.released.read(voice.dying.at), voice.dying.level * rest(at + i), (l, r));
+                voice.held.advance(&note.held);
+                voice.dying.advance(&note.released);
+            }
+            voice.since += run as f64;
+        } else {
+            for (i, (l, r)) in samples {
+                add(note.held.read(voice.held.at), voice.held.level * rest(at + i), (l, r));
+                voice.held.advance(&note.held);
+            }
         }
-        let gain = smooth(voice.edge) * rest(i);
-        // Both are of one phase, so that their weights add up to one.
-        let dying = if voice.released { smooth(voice.share) } else { 0.0 };
-        if dying < 1.0 {
-            let [here_left, here_right] = note.held.read(voice.held.at);
-            let gain = gain * (1.0 - dying) * voice.held.level;
-            *l += gain * here_left;
-            *r += gain * here_right;
-        }
-        if dying > 0.0 {
-            let [here_left, here_right] = note.released.read(voice.dying.at);
-            let gain = gain * dying * voice.dying.level;
-            *l += gain * here_left;
-            *r += gain * here_right;
-        }
-        advance(voice, &note);
+        at += run;
     }
+}
+
+#[inline]
+fn add(sample: [f32; 2], gain: f32, (left, right): (&mut f32, &mut f32)) {
+    *left += gain * sample[0];
+    *right += gain * sample[1];
+}
+
+/// Adds a sample of a voice that begins, ends, or has just been released, and goes one on.
+fn fade(voice: &mut Voice, note: &TableNote, rest: f32, (left, right): (&mut f32, &mut f32)) {
+    let gain = smooth(voice.edge) * rest;
+    // Both are of one phase, so that their weights add up to one.
+    let dying = if voice.released { smooth(voice.share) } else { 0.0 };
+    if dying < 1.0 {
+        add(note.held.read(voice.held.at), gain * (1.0 - dying) * voice.held.level, (left, right));
+    }
+    if dying > 0.0 {
+        add(note.released.read(voice.dying.at), gain * dying * voice.dying.level, (left, right));
+    }
+    advance(voice, note);
 }
 
 /// A voice that cannot be heard goes on all the same: it may have to come back.

@@ -20,7 +20,7 @@ from ripieno_training.composer.restoring import restored  # noqa: E402
 from ripieno_training.composer.training import recipe  # noqa: E402
 from ripieno_training.manifest import read  # noqa: E402
 
-TINY = {"layers": 2, "width": 32, "heads": 2, "window": 96}
+TINY = {"layers": 2, "width": 32, "heads": 2, "kv_heads": 1, "window": 96}
 
 
 def build(model: str) -> Composer:
@@ -287,3 +287,19 @@ def test_a_network_is_restored_from_its_files_to_the_last_bit(model, tmp_path):
         np.testing.assert_array_equal(found.get_parameter(name).detach(), weight.detach(), err_msg=name)
     with pytest.raises(SystemExit, match="other code or another recipe"):
         restored(config | {"width": 64}, tmp_path)
+
+
+def test_a_network_begins_as_another_whose_keys_and_values_it_averages():
+    many = Composer(recipe("small", TINY | {"kv_heads": 2})).eval()
+    few = Composer(recipe("small", TINY | {"kv_heads": 1})).eval()
+    given = torch.from_numpy(events())[None]
+    with torch.no_grad():
+        for block in many.blocks:
+            # Two heads of keys and values that are alike are their mean.
+            for rows in block.qkv.weight[32:].chunk(2):
+                rows[16:] = rows[:16]
+        training.begin_as(few, many)
+        for one, other in zip(few(given), many(given), strict=True):
+            torch.testing.assert_close(one, other)
+    few_weight, many_weight = few.blocks[0].qkv.weight, many.blocks[0].qkv.weight
+    assert (few_weight.shape, many_weight.shape) == ((64, 32), (96, 32))

@@ -18,7 +18,7 @@ from . import vocabulary as v
 from .corpus import Song
 from .data import first_windows
 from .graph import OPSET
-from .model import Composer, turned
+from .model import Composer
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -43,9 +43,7 @@ class Attention(nn.Module):
         for block in self.model.blocks[:-1]:
             x = block(x, angle)
         block = self.model.blocks[-1]
-        q, k, _ = block.qkv(block.before(x)).unflatten(-1, (3, block.heads, -1)).unbind(2)
-        if angle is not None:
-            q, k = turned(q, angle), turned(k, angle)
+        q, k, _ = block.queries_keys_values(x, angle)
         scores = torch.einsum("bqhd,bkhd->bhqk", q, k)[0] / math.sqrt(q.shape[-1])
         place = torch.ones_like(event[0, :, 0]).cumsum(0)
         later = place[None, :] > place[:, None]

@@ -30,6 +30,7 @@ def command_line() -> argparse.ArgumentParser:
     fit.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     fit.add_argument("--minutes", type=float, default=float("inf"), help="processor time at most")
     fit.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    fit.add_argument("--begin", type=Path, metavar="FOLDER", help="begin with the weights of the checkpoint there")
     fit.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     fit.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the recipe")
     measure = commands.add_parser("evaluate", parents=[data], help="negative log-likelihood of a checkpoint")
@@ -76,7 +77,8 @@ def main() -> None:
     songs = corpus.load(arguments.data, arguments.cache, config["music"])
     match arguments.command:
         case "train":
-            state = train(songs, arguments.out, arguments.minutes, arguments.resume, config, arguments.device)
+            begin = arguments.begin and load_best(arguments.begin)[0]
+            state = train(songs, arguments.out, arguments.minutes, arguments.resume, config, arguments.device, begin)
             result = {"step": state["step"], "valid": state["score"], "minutes": state["seconds"] / 60}
         case "evaluate":
             result = held_out(model, corpus.part(songs, arguments.split, config["music"]))

@@ -20,7 +20,7 @@ from .data import first_windows, sequence
 from .eight_bits import ZERO, head_layers, in_eight_bits, rounded
 from .evaluation import per_event
 from .graph import OPSET, Graph, network
-from .model import Composer, field_losses, parameters
+from .model import Composer, field_losses, kv_heads, parameters
 from .training import load_best
 
 NAMES = {
@@ -59,7 +59,7 @@ def weights(heads: nn.Module) -> dict[str, Tensor]:
 def lines(model: Composer) -> tuple[tuple[list, list], tuple[list, list]]:
     """The manifest's lines of the network's inputs and outputs, and of the heads', which are weights alone."""
     width, heads, window = (model.config[name] for name in ("width", "heads", "window"))
-    cache = [1, heads, window, width // heads]
+    cache = [1, kv_heads(model.config), window, width // heads]
     both = [(f"{kind}_{i}", kind) for i in range(model.config["layers"]) for kind in ("key", "value")]
     event = tensor("event", [1, "events", 6], "i64", f"codes of {', '.join(v.FIELDS)}")
     hidden = tensor("hidden", [1, "events", width + 2], "f32", "what the heads read; beat and position codes last")

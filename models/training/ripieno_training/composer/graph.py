@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from . import vocabulary as v
 from .eight_bits import BLOCK, INT8_INPUTS, rounded
-from .model import Composer
+from .model import Composer, kv_heads
 from .vocabulary import BEAT, POSITION
 
 OPSET = 17
@@ -80,13 +80,14 @@ class Graph:
 
 
 def network(model: Composer, eight_bits: bool = False) -> onnx.ModelProto:
-    """event int64 [1, S, 6], past_key_I and past_value_I fp32 [1, heads, window, width / heads], seqlens_k int32 [1]
+    """event int64 [1, S, 6], past_key_I and past_value_I fp32 [1, kv_heads, window, width / heads], seqlens_k int32 [1]
     (events up to the last of these, less one), total_sequence_length int32 [1] -> hidden fp32 [1, S, width + 2], whose
     last two numbers are the events' beat and position codes, present_key_I, present_value_I. `eight_bits`: as in
     eight_bits.py.
     """
     g, config = Graph(eight_bits), model.config
     width, heads, layers, window = (config[name] for name in ("width", "heads", "layers", "window"))
+    shared = kv_heads(config)
     ends = (g.held(np.array([end])) for end in (BEAT, POSITION + 1))
     onset = g.part(g.cast("event", TensorProto.FLOAT), 2, *ends)
     x = _vectors(g, model)
@@ -99,11 +100,11 @@ def network(model: Composer, eight_bits: bool = False) -> onnx.ModelProto:
     normal, caches = g.norm(x, model.blocks[0].before), []
     for i, block in enumerate(model.blocks):
         if model.rotary:
-            both = g.block_product(normal, _in_pairs(block.qkv, heads))
+            both = g.block_product(normal, _in_pairs(block.qkv, heads + shared, block.size))
             # As one head of which queries and keys are turned and values are not.
             both = g.call(
                 "RotaryEmbedding", both, *by_time, domain=MICROSOFT, interleaved=1, num_heads=1,
-                rotary_embedding_dim=2 * width,
+                rotary_embedding_dim=(heads + shared) * block.size,
             )  # fmt: skip
             turn = {"do_rotary": 1, "rotary_interleaved": 1}
         else:
@@ -112,14 +113,14 @@ def network(model: Composer, eight_bits: bool = False) -> onnx.ModelProto:
         seen = f"seen_{i}"
         g.call(
             "GroupQueryAttention", both, "", "", *names[:2], "seqlens_k", "total_sequence_length", *by_place,
-            outputs=[seen, *names[2:]], domain=MICROSOFT, num_heads=heads, kv_num_heads=heads, **turn,
+            outputs=[seen, *names[2:]], domain=MICROSOFT, num_heads=heads, kv_num_heads=shared, **turn,
         )  # fmt: skip
         caches.append(names)
         x, normal = g.added(x, seen, block.project, block.between)
         up = g.call("BiasGelu", g.block_product(normal, block.up), g.held(block.up.bias), domain=MICROSOFT)
         x, normal = g.added(x, up, block.down, model.blocks[i + 1].before if i + 1 < layers else model.norm)
     g.call("Concat", normal, onset, axis=-1, outputs=["hidden"])
-    cache = [1, heads, window, width // heads]
+    cache = [1, shared, window, width // heads]
     value = helper.make_tensor_value_info
     inputs = [value("event", TensorProto.INT64, [1, "S", 6])]
     outputs = [value("hidden", TensorProto.FLOAT, [1, "S", width + 2])]
@@ -144,14 +145,15 @@ def _vectors(g: Graph, model: Composer) -> str:
     return g.call("ReduceSum", rows, g.held(np.array([2])), keepdims=0)
 
 
-def _in_pairs(layer: nn.Linear, heads: int) -> nn.Linear:
+def _in_pairs(layer: nn.Linear, turned: int, size: int) -> nn.Linear:
     """A block's first layer with the two numbers of a query or key that are turned together beside each other: only so
-    can all heads be turned as one. The products of queries and keys do not hang on the order.
+    can all heads be turned as one. The products of queries and keys do not hang on the order. `turned`: heads of
+    queries and of keys, which come before the values.
     """
-    width = layer.in_features
-    pairs = torch.arange(width).reshape(heads, 2, -1).transpose(1, 2).flatten()
+    rows = torch.arange(layer.out_features)
+    rows[: turned * size] = rows[: turned * size].reshape(turned, 2, -1).transpose(1, 2).flatten()
     layer = copy.deepcopy(layer)
-    layer.weight.data = layer.weight.data[torch.cat([pairs, width + pairs, 2 * width + torch.arange(width)])]
+    layer.weight.data = layer.weight.data[rows]
     return layer
 
 
@@ -176,7 +178,8 @@ def _by_time(g: Graph, model: Composer) -> list[str]:
     unit[[BEAT, POSITION]] = ticks, 1
     row = g.call("MatMul", "event", g.held(unit))
     speeds = model.turns[0]
-    return [row, *_cos_sin(g, ticks + 1, beats * ticks + 1, speeds, (0, len(speeds)), 2 * model.config["heads"])]
+    times = model.config["heads"] + kv_heads(model.config)
+    return [row, *_cos_sin(g, ticks + 1, beats * ticks + 1, speeds, (0, len(speeds)), times)]
 
 
 def _by_place(g: Graph, model: Composer) -> list[str]:

@@ -64,21 +64,36 @@ class Embedding(nn.Module):
         return out + self.beat(self.sections[events[..., BEAT]]) if self.free_beats else out
 
 
-class Block(nn.Module):
-    """Pre-norm attention and feed-forward layer with GELU, four times as wide."""
+def kv_heads(config: dict) -> int:
+    """Heads of keys and values of a recipe: as many as of queries unless it says how many."""
+    return config.get("kv_heads") or config["heads"]
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward layer with GELU, four times as wide.
+
+    Each of `kv_heads` heads of keys and values is read by as many heads of queries (Ainslie et al. 2023, GQA).
+    """
+
+    def __init__(self, width: int, heads: int, kv_heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.kv_heads, self.size = heads, kv_heads, width // heads
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.project = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width)
+        self.qkv = nn.Linear(width, (heads + 2 * kv_heads) * self.size, bias=False)
+        self.project = nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, angle: Tensor | None) -> Tensor:
-        q, k, value = self.qkv(self.before(x)).unflatten(-1, (3, self.heads, -1)).unbind(2)
+    def queries_keys_values(self, x: Tensor, angle: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """[batch, events, heads, size] each: keys and values once for each head of queries that reads them."""
+        split = self.heads, self.kv_heads, self.kv_heads
+        q, k, value = self.qkv(self.before(x)).unflatten(-1, (sum(split), self.size)).split(split, 2)
         if angle is not None:
             q, k = turned(q, angle), turned(k, angle)
+        return q, *(y.repeat_interleave(self.heads // self.kv_heads, 2) for y in (k, value))
+
+    def forward(self, x: Tensor, angle: Tensor | None) -> Tensor:
+        q, k, value = self.queries_keys_values(x, angle)
         seen = F.scaled_dot_product_attention(*(y.transpose(1, 2) for y in (q, k, value)), is_causal=True)
         x = x + self.dropout(self.project(seen.transpose(1, 2).flatten(-2)))
         return x + self.dropout(self.down(F.gelu(self.up(self.between(x)))))
@@ -164,7 +179,8 @@ class Composer(nn.Module):
             self.place = nn.Embedding(config["window"], width)
             nn.init.normal_(self.place.weight, std=0.3)
         self.enter = nn.Dropout(config["dropout"])
-        self.blocks = nn.ModuleList(Block(width, config["heads"], config["dropout"]) for _ in range(config["layers"]))
+        sizes = width, config["heads"], kv_heads(config), config["dropout"]
+        self.blocks = nn.ModuleList(Block(*sizes) for _ in range(config["layers"]))
         for block in self.blocks:
             for layer in (block.project, block.down):
                 nn.init.normal_(layer.weight, std=0.02 / math.sqrt(2 * config["layers"]))

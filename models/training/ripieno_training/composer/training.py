@@ -12,6 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..arranger.training import save
+from ..muon import Muon
 from ..precision import products
 from .corpus import Song, part
 from .data import Sequences
@@ -47,7 +48,7 @@ def optimisers(model: Composer, config: dict) -> list[torch.optim.Optimizer]:
     known = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in known]
     return [
-        torch.optim.Muon(matrices, lr=config["muon_rate"], weight_decay=config["weight_decay"]),
+        Muon(matrices, lr=config["muon_rate"], weight_decay=config["weight_decay"]),
         torch.optim.AdamW(others, lr=config["rate"], betas=(0.9, 0.98), weight_decay=config["weight_decay"]),
     ]
 
@@ -61,9 +62,32 @@ def load_best(folder: Path) -> tuple[Composer, dict]:
     return model.eval(), state
 
 
-def train(songs: list[Song], out: Path, minutes: float, resume: bool, config: dict, device: str = "cpu") -> dict:
+@torch.no_grad()
+def begin_as(model: Composer, other: Composer) -> None:
+    """Takes the weights of another network, which may have more heads of keys and values: those that become one are
+    averaged (Ainslie et al. 2023, section 2.1).
+    """
+    held = other.state_dict()
+    for i, (block, known) in enumerate(zip(model.blocks, other.blocks, strict=True)):
+        split = [heads * known.size for heads in (known.heads, known.kv_heads, known.kv_heads)]
+        queries, *rest = known.qkv.weight.split(split)
+        means = (x.unflatten(0, (block.kv_heads, -1, known.size)).mean(1).flatten(0, 1) for x in rest)
+        held[f"blocks.{i}.qkv.weight"] = torch.cat([queries, *means])
+    model.load_state_dict(held)
+
+
+def train(
+    songs: list[Song],
+    out: Path,
+    minutes: float,
+    resume: bool,
+    config: dict,
+    device: str = "cpu",
+    begin: Composer | None = None,
+) -> dict:
     """Trains until the recipe's last step or for `minutes` of processor time; returns the checkpoint.
 
+    Where there is nothing to go on from it begins by lot, or as the network `begin`.
     The loss is the sum of the six fields' cross-entropies per event, padding left out. Matrix products run in bf16
     where the device has it.
     """
@@ -72,6 +96,8 @@ def train(songs: list[Song], out: Path, minutes: float, resume: bool, config: di
     state = torch.load(path, map_location=device, weights_only=False) if resume and path.exists() else None
     torch.manual_seed(config["seed"])
     model = Composer(config).to(device)
+    if begin:
+        begin_as(model, begin)
     average = copy.deepcopy(model)
     optimise = optimisers(model, config)
     highest = [o.param_groups[0]["lr"] for o in optimise]

@@ -63,17 +63,21 @@ fn for_a_musician(told: &Value) -> String {
         lines.push("The system gave the audio thread no real-time priority; a host may get it.".into());
     }
     let context = &told["note_to_context"];
+    let held = |key: &str| context["held_250_ms"][key].as_f64().unwrap_or(f64::NAN);
     // Above a second there is no number.
     let time =
         |key: &str| context[key].as_f64().map_or("over a second".into(), |seconds| format!("{:.0} ms", 1e3 * seconds));
     lines.push(format!(
-        "In context {} after the key (half of the notes), {} (19 of 20), {} (99 of 100), {} (all); {:.1} % of the keys that were \
-         held for 250 ms or longer.",
+        "In context {} after the key (half of the notes), {} (19 of 20), {} (99 of 100), {} (all). Of the keys that were \
+         held for 250 ms or longer {:.1} % came into context, {:.2} % within 250 ms; 99 of 100 within {:.0} ms, all within {:.0} ms.",
         time("median_s"),
         time("p95_s"),
         time("p99_s"),
         time("max_s"),
-        100.0 * context["held_250_ms"]["share"].as_f64().unwrap_or(f64::NAN),
+        100.0 * held("share"),
+        100.0 * held("share_within"),
+        1e3 * held("p99_s"),
+        1e3 * held("max_s"),
     ));
     let keys = &told["key_to_sound"];
     lines.push(format!("{} to {} samples from key to sound.", keys["least"], keys["most"]));

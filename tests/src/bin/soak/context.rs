@@ -24,6 +24,11 @@ pub struct Held {
     /// Heard in context within a second.
     pub in_context: u64,
     pub share: f64,
+    /// Heard in context within [`LONG`], and how long most of them took, seconds.
+    pub within_250_ms: u64,
+    pub share_within: f64,
+    pub p99_s: f64,
+    pub max_s: f64,
 }
 
 /// A step under way.
@@ -31,6 +36,8 @@ struct Step {
     at: f64,
     struck: Struck,
     arrived: u64,
+    /// Of these within [`LONG`].
+    within: u64,
 }
 
 #[derive(Default)]
@@ -39,6 +46,8 @@ pub struct InContext {
     before: Vec<u64>,
     steps: VecDeque<Step>,
     held: Held,
+    /// Of the notes that were asked for, by age.
+    ages: Vec<u64>,
 }
 
 impl InContext {
@@ -46,7 +55,7 @@ impl InContext {
     /// before left behind would be taken for it.
     pub fn struck(&mut self, at: f64, end: f64, struck: Struck) {
         if struck.held as f64 / STEPS_PER_SECOND >= LONG && at + PATIENCE < end {
-            self.steps.push_back(Step { at, struck, arrived: 0 });
+            self.steps.push_back(Step { at, struck, arrived: 0, within: 0 });
         }
     }
 
@@ -62,18 +71,41 @@ impl InContext {
             let at = now - 0.5 * duration - (age as f64 + 0.5) * AGE;
             let near = |step: &&mut Step| (step.at - at).abs() < 0.5 / STEPS_PER_SECOND;
             if let Some(step) = self.steps.iter_mut().find(near) {
+                let arrived = arrived.min(step.struck.notes - step.arrived);
                 step.arrived += arrived;
+                step.within += if (age + 1) as f64 * AGE <= LONG + 0.5 * AGE { arrived } else { 0 };
+                self.ages.resize(counts.len(), 0);
+                self.ages[age] += arrived;
             }
         }
         while let Some(step) = self.steps.front().filter(|step| step.at + PATIENCE + duration < now) {
             self.held.notes += step.struck.notes;
-            self.held.in_context += step.arrived.min(step.struck.notes);
+            self.held.in_context += step.arrived;
+            self.held.within_250_ms += step.within;
             self.steps.pop_front();
         }
     }
 
     pub fn held(&self) -> Held {
-        Held { share: self.held.in_context as f64 / self.held.notes.max(1) as f64, ..self.held }
+        let of_all = |notes: u64| notes as f64 / self.held.notes.max(1) as f64;
+        let total: u64 = self.ages.iter().sum();
+        // The age up to which a share of them came.
+        let age_of = |share: f64| {
+            let wanted = (total as f64 * share).ceil() as u64;
+            let mut so_far = 0;
+            self.ages.iter().position(|notes| {
+                so_far += notes;
+                so_far >= wanted
+            })
+        };
+        let seconds = |share: f64| age_of(share).map_or(0.0, |age| (age + 1) as f64 * AGE);
+        Held {
+            share: of_all(self.held.in_context),
+            share_within: of_all(self.held.within_250_ms),
+            p99_s: seconds(0.99),
+            max_s: seconds(1.0),
+            ..self.held
+        }
     }
 }
 
@@ -107,6 +139,8 @@ mod tests {
                 [(0.2, 0.075), (0.33, 0.205), (0.34, 0.215), (0.4, 0.15), (0.41, 0.16), (0.48, 0.23), (1.2, 0.825)];
             let found = held(duration, 3.0, &steps, &[&ages[..], &[(1.9, 1.525)]].concat());
             assert_eq!((found.notes, found.in_context, found.share), (4, 3, 0.75), "blocks of {duration} s");
+            assert_eq!((found.within_250_ms, found.share_within), (2, 0.5));
+            assert!((found.p99_s - 0.83).abs() < 1e-9 && found.max_s == found.p99_s, "{found:?}");
         }
     }
 }

@@ -92,6 +92,48 @@ enum Gap {
     Late,
 }
 
+/// One player in Sync whose table is full, at the beginning of a stream.
+fn soloist(behaviour: &Arc<Behaviour>) -> Engine {
+    let mut engine = sync_engine(Arc::clone(behaviour), false);
+    engine.control.set_ensemble("solo");
+    engine.audio.configure(48_000.0, 480);
+    wait_until("loading", || {
+        engine.audio.process(480);
+        engine.telemetry.ready()
+    });
+    // The table fills beside what is played, which is nothing yet.
+    play(&mut engine.audio, &[], 144_000, 480, QUICK);
+    engine.audio.reset();
+    engine
+}
+
+#[test]
+fn what_stands_in_for_a_segment_is_not_cut_off_where_the_host_begins_to_bounce() {
+    // In its fade in, after it, and half a second on.
+    for after in [1, 3, 50] {
+        let behaviour = Arc::new(Behaviour::default());
+        behaviour.sines.store(true, Ordering::Relaxed);
+        let mut engine = soloist(&behaviour);
+        let key = EventKind::NoteOn { key: 57, velocity: 96 };
+        let mut heard = play(&mut engine.audio, &[(4_800, key)], 200_000, 480, QUICK).mix();
+        behaviour.errors.store(1, Ordering::Relaxed);
+        let mut left = 400;
+        while engine.telemetry.underruns() == 0 && left > 0 {
+            heard.extend(play(&mut engine.audio, &[], 480, 480, QUICK).mix());
+            left -= 1;
+        }
+        assert!(left > 0, "no gap");
+        heard.extend(play(&mut engine.audio, &[], after * 480, 480, QUICK).mix());
+        let from = heard.len() - 4_800;
+        engine.control.set_offline(true);
+        heard.extend(play(&mut engine.audio, &[], 96_000, 480, Duration::ZERO).mix());
+        let bend = live::largest_bend(&heard[from..]);
+        assert!(bend < live::bend(220.0, 1.5), "{after} blocks after the gap began: a click of {bend}");
+        let silent = heard[from..].chunks(480).position(|chunk| live::rms(chunk) < 0.02);
+        assert_eq!(silent, None, "{after} blocks after the gap began: silence");
+    }
+}
+
 #[test]
 fn in_sync_the_instant_voice_carries_on_where_a_segment_is_missing() {
     const LATENCY: usize = 77_280;
@@ -99,16 +141,7 @@ fn in_sync_the_instant_voice_carries_on_where_a_segment_is_missing() {
         let behaviour = Arc::new(Behaviour::default());
         behaviour.sines.store(true, Ordering::Relaxed);
         behaviour.lose_every.store(if gap == Gap::Lost { 5 } else { 0 }, Ordering::Relaxed);
-        let mut engine = sync_engine(Arc::clone(&behaviour), false);
-        engine.control.set_ensemble("solo");
-        engine.audio.configure(48_000.0, 480);
-        wait_until("loading", || {
-            engine.audio.process(480);
-            engine.telemetry.ready()
-        });
-        // The table fills beside what is played, which is nothing yet.
-        play(&mut engine.audio, &[], 144_000, 480, QUICK);
-        engine.audio.reset();
+        let mut engine = soloist(&behaviour);
         let note = |key| EventKind::NoteOn { key, velocity: 96 };
         // The second note begins in the middle of segment 4, which is heard from 112,800 and a latency on.
         let held = [(4_800, note(57)), (138_240, note(64))];
@@ -148,15 +181,7 @@ fn in_sync_a_gap_in_which_nothing_is_held_is_silent() {
     let behaviour = Arc::new(Behaviour::default());
     behaviour.sines.store(true, Ordering::Relaxed);
     behaviour.lose_every.store(5, Ordering::Relaxed);
-    let mut engine = sync_engine(behaviour, false);
-    engine.control.set_ensemble("solo");
-    engine.audio.configure(48_000.0, 480);
-    wait_until("loading", || {
-        engine.audio.process(480);
-        engine.telemetry.ready()
-    });
-    play(&mut engine.audio, &[], 144_000, 480, QUICK);
-    engine.audio.reset();
+    let mut engine = soloist(&behaviour);
     let events = [(0, EventKind::NoteOn { key: 57, velocity: 96 }), (24_000, off(0, 57).kind)];
     let heard = play(&mut engine.audio, &events, 240_000, 480, QUICK).mix();
     assert_eq!(engine.telemetry.underruns(), 1);

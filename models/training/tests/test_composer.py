@@ -303,3 +303,10 @@ def test_a_network_begins_as_another_whose_keys_and_values_it_averages():
             torch.testing.assert_close(one, other)
     few_weight, many_weight = few.blocks[0].qkv.weight, many.blocks[0].qkv.weight
     assert (few_weight.shape, many_weight.shape) == ((64, 32), (96, 32))
+
+
+def test_what_a_network_began_as_counts_to_its_training():
+    first = {"log": [{"step": 100, "nll": 2.0}, {"step": 200, "nll": 2.1}], "seconds": 60.0}
+    assert training.trained(first) == {"steps": 100, "seconds": 60.0}
+    second = {"log": [{"step": 50, "nll": 1.9}], "seconds": 6.0, "before": training.trained(first)}
+    assert training.trained(second) == {"steps": 150, "seconds": 66.0}

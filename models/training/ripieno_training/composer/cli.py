@@ -77,7 +77,7 @@ def main() -> None:
     songs = corpus.load(arguments.data, arguments.cache, config["music"])
     match arguments.command:
         case "train":
-            begin = arguments.begin and load_best(arguments.begin)[0]
+            begin = arguments.begin and load_best(arguments.begin)
             state = train(songs, arguments.out, arguments.minutes, arguments.resume, config, arguments.device, begin)
             result = {"step": state["step"], "valid": state["score"], "minutes": state["seconds"] / 60}
         case "evaluate":

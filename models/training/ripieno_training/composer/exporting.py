@@ -21,7 +21,7 @@ from .eight_bits import ZERO, head_layers, in_eight_bits, rounded
 from .evaluation import per_event
 from .graph import OPSET, Graph, network
 from .model import Composer, field_losses, kv_heads, parameters
-from .training import load_best
+from .training import load_best, trained
 
 NAMES = {
     "small": "composer_small", "base": "composer_base", "pop_research_small": "composer_pop_research_small",
@@ -253,10 +253,11 @@ def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> d
     model = halved(model)
     config = state["config"]
     test = part(songs, "test", config["music"])
-    trained = {
+    learnt = trained(state)
+    figures_of_training = {
         "valid_nll": state["score"],
-        "training_steps": min(state["log"], key=lambda line: line["nll"])["step"],
-        "training_minutes": round(state["seconds"] / 60, 1),
+        "training_steps": learnt["steps"],
+        "training_minutes": round(learnt["seconds"] / 60, 1),
     }
     made_by = f"python -m ripieno_training.composer train --model {config['model']}"
     made_by += " && python -m ripieno_training.composer export"
@@ -271,7 +272,7 @@ def export(checkpoint: Path, songs: list[Song], models: Path, folder: Path) -> d
         worst = check(like, runner, first_windows(test[:1], 256)[0])
         if worst > tolerance:
             raise RuntimeError(f"{stem}: the files differ from the network by {worst}")
-        figures = {f"test_{key}": value for key, value in runner.likelihood(test).items()} | trained
+        figures = {f"test_{key}": value for key, value in runner.likelihood(test).items()} | figures_of_training
         for ending, path, module, (inputs, outputs), own in zip(
             ("", "_heads"), (file, heads), (model, model.heads), lines(model), (figures, {}), strict=True
         ):

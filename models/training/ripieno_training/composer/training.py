@@ -62,6 +62,15 @@ def load_best(folder: Path) -> tuple[Composer, dict]:
     return model.eval(), state
 
 
+def trained(state: dict) -> dict:
+    """Steps and seconds of processor time in which a checkpoint's kept weights were learnt, with those of the network
+    that they began as.
+    """
+    before = state.get("before", {"steps": 0, "seconds": 0.0})
+    best = min(state["log"], key=lambda line: line["nll"])
+    return {"steps": before["steps"] + best["step"], "seconds": before["seconds"] + state["seconds"]}
+
+
 @torch.no_grad()
 def begin_as(model: Composer, other: Composer) -> None:
     """Takes the weights of another network, which may have more heads of keys and values: those that become one are
@@ -83,11 +92,11 @@ def train(
     resume: bool,
     config: dict,
     device: str = "cpu",
-    begin: Composer | None = None,
+    begin: tuple[Composer, dict] | None = None,
 ) -> dict:
     """Trains until the recipe's last step or for `minutes` of processor time; returns the checkpoint.
 
-    Where there is nothing to go on from it begins by lot, or as the network `begin`.
+    Where there is nothing to go on from it begins by lot, or as a network and checkpoint `begin`.
     The loss is the sum of the six fields' cross-entropies per event, padding left out. Matrix products run in bf16
     where the device has it.
     """
@@ -96,8 +105,10 @@ def train(
     state = torch.load(path, map_location=device, weights_only=False) if resume and path.exists() else None
     torch.manual_seed(config["seed"])
     model = Composer(config).to(device)
+    before = {"steps": 0, "seconds": 0.0}
     if begin:
-        begin_as(model, begin)
+        begin_as(model, begin[0])
+        before = trained(begin[1])
     average = copy.deepcopy(model)
     optimise = optimisers(model, config)
     highest = [o.param_groups[0]["lr"] for o in optimise]
@@ -113,6 +124,7 @@ def train(
         sequences.rng.bit_generator.state = state["sequences"]
         torch.set_rng_state(state["dice"].cpu())
         first, seconds, best, kept, log = (state[key] for key in ("step", "seconds", "score", "best", "log"))
+        before = state.get("before", before)
     began = time.process_time() - seconds
     running: list[float] = []
     for step in tqdm(range(first, config["steps"]), initial=first, total=config["steps"], mininterval=10):
@@ -145,7 +157,7 @@ def train(
                     "config": config, "model": model.state_dict(), "average": average.state_dict(), "best": kept,
                     "score": best, "optimisers": [o.state_dict() for o in optimise], "step": step + 1,
                     "seconds": spent, "sequences": sequences.rng.bit_generator.state, "dice": torch.get_rng_state(),
-                    "log": log,
+                    "log": log, "before": before,
                 },
                 path,
             )  # fmt: skip

@@ -110,6 +110,8 @@ pub(super) struct Golden {
     mel_first_frame: usize,
     mel: Vec<Vec<f32>>,
     pub istft: Vec<f32>,
+    /// Steps of DDIM, and the times of each.
+    pub ddim_times: std::collections::BTreeMap<usize, Vec<usize>>,
 }
 
 #[cfg(test)]

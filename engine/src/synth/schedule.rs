@@ -131,6 +131,10 @@ mod tests {
         assert_eq!(times(&schedule.evenly(500, 2)), [500.0, 250.0]);
         let published: Vec<f64> = (0..250).map(|i| f64::from(999 - 4 * i)).collect();
         assert_eq!(times(&schedule.evenly(NOISIEST, 250)), published);
+        for (steps, taught) in crate::synth::mel::golden().ddim_times {
+            let taught: Vec<f64> = taught.into_iter().map(|time| time as f64).collect();
+            assert_eq!(times(&schedule.evenly(NOISIEST, steps)), taught, "{steps} steps, as the networks are distilled");
+        }
     }
 
     #[test]

@@ -28,8 +28,11 @@ def guided(both: Tensor, no_notes: Tensor, no_performance: Tensor, notes: float,
 
 
 def times(steps: int, start: int = STEPS - 1) -> list[int]:
-    """`steps` falling times from `start`, evenly spaced, the last one above 0; the sampler ends on x0."""
-    return [int(round(start * (steps - i) / steps)) for i in range(steps)]
+    """`steps` falling times from `start`, evenly spaced, the last one above 0; the sampler ends on x0.
+
+    Those of the engine, rounded down, so that those of n steps are among those of 2n.
+    """
+    return [start * (steps - i) // steps for i in range(steps)]
 
 
 def ddim(predict_v: Callable[[Tensor, int], Tensor], x: Tensor, steps: int, eta: float = 0.0) -> Tensor:

@@ -36,7 +36,8 @@ from .vocabulary import Vocabulary
 LICENCE = "CC-BY-4.0"
 SMALLEST = 256
 """tensors with fewer elements stay fp32"""
-TEACHERS = {"denoiser": "unet", "denoiser_base": "unet-base", "t5": "t5", "t5_base": "t5-base"}
+TEACHERS = {"denoiser": "unet", "denoiser_unet": "unet-tiny", "denoiser_base": "unet-base"}
+TEACHERS |= {"t5": "t5", "t5_base": "t5-base"}
 DISTILLED = {student(name, n): f"{called}-distilled-{n}" for name, called in TEACHERS.items() for n in (8, 4, 2, 1)}
 """students of each teacher, of which those are exported that are asked for"""
 DENOISERS = TEACHERS | DISTILLED

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from . import features as ft
-from .diffusion import alpha_bars, guided
+from .diffusion import alpha_bars, guided, times
 
 FILE = ft.MODELS.parent / "tests" / "golden" / "features.json"
 NOTES = [
@@ -66,6 +66,7 @@ def main() -> None:
         "istft": [round(float(v), 8) for v in audio[::37]],
         "alpha_bar": {str(t): float(bars[t]) for t in (0, 250, 499, 750, 999)},
         "guidance": float(guidance),
+        "ddim_times": {str(steps): times(steps) for steps in (1, 4, 12, 250)},
     }
     FILE.parent.mkdir(parents=True, exist_ok=True)
     Path(FILE).write_text(json.dumps(values) + "\n")

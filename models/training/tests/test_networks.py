@@ -1,5 +1,7 @@
 """Networks, schedule, sampler, vocoder synthesis and judges on small made-up inputs."""
 
+import json
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -7,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ripieno_training import features as ft
+from ripieno_training import golden
 from ripieno_training.diffusion import STEPS, alpha_bars, ddim, dpm, guided, solver_times, times
 from ripieno_training.export import export
 from ripieno_training.listening import frechet_of_moments, stft_distance
@@ -157,7 +160,15 @@ def test_the_schedule_has_the_published_values() -> None:
     golden = {0: 0.999958716, 250: 0.845887986, 499: 0.49384359, 750: 0.143178646, 999: 2.42876691e-9}
     for t, value in golden.items():
         assert bars[t] == pytest.approx(value, rel=1e-6)
-    assert times(4) == [999, 749, 500, 250]
+
+
+def test_ddim_asks_where_the_engine_asks() -> None:
+    # The engine's own test has the same times, of the same file.
+    for steps, expected in json.loads(golden.FILE.read_text())["ddim_times"].items():
+        assert times(int(steps)) == expected
+    assert times(4) == [999, 749, 499, 249] and times(250) == list(range(999, 0, -4))
+    for steps in range(1, 251):
+        assert set(times(steps)) <= set(times(2 * steps)) and times(steps)[-1] > 0
 
 
 def test_guidance_has_the_published_value() -> None:

@@ -17,8 +17,9 @@ from ripieno_training.export import main as export
 from ripieno_training.manifest import OCCASIONS, denoiser_for
 from ripieno_training.signatures import SIGNATURES, example
 from ripieno_training.train import load_bounded, load_network
-from ripieno_training.train.__main__ import main
+from ripieno_training.train.__main__ import DENOISERS, main
 from ripieno_training.train.adversarial import AdversarialLoss, apart, deceived, discerned
+from ripieno_training.train.checkpoint import network, recipe
 from ripieno_training.train.distil import DistilLoss
 from ripieno_training.train.run import changed
 
@@ -27,6 +28,7 @@ NARROW = {
     "prior": "network={kind: prior, width: 16, blocks: 1}",
     "denoiser": "network={kind: stack, width: 16, blocks: 1}",
     "vocoder": "network={kind: vocoder, width: 16, blocks: 1}",
+    "denoiser_unet": "network={kind: unet, widths: [16, 24], blocks: 1, middle: 1, heads: 1}",
     "denoiser_base": "network={kind: unet, widths: [16, 24, 32], blocks: 1, middle: 1, heads: 1}",
     "denoiser_alone": "network={kind: stack, width: 16, blocks: 1}",
     "t5": "network={kind: t5, width: 16, heads: 1, hidden: 16, encoder_layers: 1, decoder_layers: 1}",
@@ -112,6 +114,7 @@ def test_prior_and_denoiser_grow_and_learn_who_is_new(clips: Path, few: Path, mo
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("denoiser_unet", ["--arch", "unet"]),
         ("denoiser_base", ["--tier", "base", "--set", "predicts=epsilon"]),
         ("t5", ["--arch", "t5"]),
         ("t5_base", ["--arch", "t5", "--tier", "base"]),
@@ -128,6 +131,16 @@ def test_denoisers_of_a_folder_share_its_residual(
     with torch.no_grad():
         v = shipped(*example(SIGNATURES["denoiser"][0], 1, 32))
     assert v.shape == (1, 32, 2 * ft.BANDS) and v.isfinite().all()
+
+
+def test_both_architectures_are_there_in_both_tiers() -> None:
+    # What the tiers promise: millions of parameters at least and at most.
+    sizes = {"tiny": (5, 15), "base": (30, 60)}
+    assert {pair for pair in DENOISERS if pair[0] != "stack"} == {(a, t) for a in ("unet", "t5") for t in sizes}
+    for (arch, tier), name in DENOISERS.items():
+        config = recipe(name)
+        parameters = sum(p.numel() for p in network(config, vocabulary.current()).parameters()) / 1e6
+        assert config["network"]["kind"] == arch and sizes[tier][0] <= parameters <= sizes[tier][1], name
 
 
 def test_a_denoiser_without_the_prior_makes_the_mel_from_its_mean(clips: Path, few: Path, monkeypatch) -> None:
@@ -168,7 +181,7 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
     monkeypatch.setattr(sys, "argv", [*given, "--set", "frames=32", "batch=2"])
     main()
     students = [torch.load(out / f"denoiser_distilled_{n}.pt", weights_only=False) for n in (2, 1)]
-    assert [s["kept"]["times"] for s in students] == [[999, 500], [999]]
+    assert [s["kept"]["times"] for s in students] == [[999, 499], [999]]
     assert all(s["config"]["network"] == teacher["config"]["network"] for s in students)
     written = (out / "denoiser_distilled_2.pt").stat().st_mtime_ns
     main()
@@ -186,7 +199,7 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
         {"name": "unet", "model": "denoiser", "sampler": "ddim"},
         {
             "name": "unet-distilled-2", "model": "denoiser_distilled_2", "sampler": "distilled", "steps": 2,
-            "times": [999, 500],
+            "times": [999, 499],
         },
         {
             "name": "unet-distilled-1", "model": "denoiser_distilled_1", "sampler": "distilled", "steps": 1,

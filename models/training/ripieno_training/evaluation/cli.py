@@ -10,7 +10,7 @@ from .piano import PACKAGE
 from .protocol import run
 from .systems import LABELS
 
-DENOISERS = ["denoiser", "denoiser_base", "t5", "t5_base", "denoiser_alone"]
+DENOISERS = ["denoiser", "denoiser_unet", "denoiser_base", "t5", "t5_base", "denoiser_alone"]
 DENOISERS += [student(teacher, steps) for teacher in LABELS for steps in (8, 4, 2, 1)]
 
 

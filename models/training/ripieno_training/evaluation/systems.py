@@ -23,8 +23,8 @@ TICKS_PER_SECOND = 4000
 
 
 SHIPPED = "denoiser"
-LABELS = {"denoiser": "prior + diffusion", "denoiser_base": "prior + base U-Net", "t5": "prior + T5"}
-LABELS |= {"t5_base": "prior + base T5"}
+LABELS = {"denoiser": "prior + diffusion", "denoiser_unet": "prior + U-Net", "denoiser_base": "prior + base U-Net"}
+LABELS |= {"t5": "prior + T5", "t5_base": "prior + base T5"}
 """what is said of a checkpoint's denoiser in the table"""
 ALONE_STEPS = 12
 """steps of a denoiser that has no prior to begin with"""

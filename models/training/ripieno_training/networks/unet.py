@@ -1,4 +1,4 @@
-"""The large denoiser: a 1-D U-Net whose channels are the bands of two frames, with attention where it is coarsest."""
+"""A denoiser: a 1-D U-Net whose channels are the bands of two frames, with attention where it is coarsest."""
 
 from collections.abc import Sequence
 

@@ -14,12 +14,15 @@ from .distil import distil
 from .run import TRANSCRIBER, train
 
 DENOISERS = {
-    ("unet", "tiny"): "denoiser",
+    ("stack", "tiny"): "denoiser",
+    ("unet", "tiny"): "denoiser_unet",
     ("unet", "base"): "denoiser_base",
     ("t5", "tiny"): "t5",
     ("t5", "base"): "t5_base",
 }
 """the recipe of each architecture and tier, and the name of its checkpoint"""
+USUAL = {"tiny": "stack", "base": "unet"}
+"""the architecture of a tier, if none is asked for"""
 ALONE = "_alone"
 """at the end of the checkpoint's name of a denoiser without the prior"""
 
@@ -28,8 +31,8 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="ripieno_training.train", description=__doc__)
     parser.add_argument("model", choices=["prior", "denoiser", "vocoder", "distil", "transcriber"])
-    parser.add_argument("--arch", choices=["unet", "t5"], default="unet", help="of a denoiser")
-    parser.add_argument("--tier", choices=["tiny", "base"], default="tiny", help="of a denoiser")
+    parser.add_argument("--arch", choices=["stack", "unet", "t5"], help="of a denoiser; tiny: stack, base: unet")
+    parser.add_argument("--tier", choices=["tiny", "base"], help="of a denoiser; tiny")
     parser.add_argument("--without-prior", action="store_true", help="a denoiser that makes the whole mel from noise")
     parser.add_argument("--adversarial", action="store_true", help="a vocoder against judges; --resume a trained one")
     parser.add_argument("--teacher", default="denoiser", metavar="NAME", help="checkpoint in --out to distil")
@@ -54,8 +57,12 @@ def main() -> None:
     if name == "distil":
         return distil(arguments)
     if name == "denoiser":
-        name = DENOISERS[arguments.arch, arguments.tier]
-    elif (arguments.arch, arguments.tier) != ("unet", "tiny"):
+        tier = arguments.tier or "tiny"
+        arch = arguments.arch or USUAL[tier]
+        if (arch, tier) not in DENOISERS:
+            parser.error(f"there is no {arch} of tier {tier}")
+        name = DENOISERS[arch, tier]
+    elif arguments.arch or arguments.tier:
         parser.error("--arch and --tier are of denoisers")
     if arguments.adversarial and name != "vocoder":
         parser.error("--adversarial is of the vocoder")

@@ -14,6 +14,7 @@ NEEDS = {
     "tests/test_growth.py": ("torch",),
     "tests/test_networks.py": ("torch", "onnx"),
     "tests/test_performances.py": ("pyroomacoustics", "soxr", "symusic"),
+    "tests/test_recordings.py": ("soxr", "torch"),
     "tests/test_restore.py": ("torch", "onnx", "onnxruntime"),
     "tests/test_shifting.py": ("soxr", "torch"),
     "tests/test_train.py": ("torch", "onnx", "soxr", "mir_eval"),

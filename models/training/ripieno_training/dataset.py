@@ -19,6 +19,25 @@ def catalogue() -> tuple[list[str], list[str]]:
     return list(vocabulary.performances), list(vocabulary.instruments)
 
 
+RECORDED = "recorded"
+"""folder of clips that nobody in particular plays: their performance is empty"""
+
+
+def indices(instrument: str, performance: str) -> tuple[int, int]:
+    """Of whom a clip names, in today's vocabulary; without a performance it is the null one."""
+    performances, instruments = catalogue()
+    return instruments.index(instrument), performances.index(performance) if performance else len(performances)
+
+
+def clip_files(root: Path, split: str) -> list[Path]:
+    """Files of a split by the performances of today's vocabulary, and by nobody in particular, sorted by name."""
+    heard = {*catalogue()[0], RECORDED}
+    paths = sorted(path for path in (root / split).glob("*/*.npz") if path.parent.name in heard)
+    if not paths:
+        raise SystemExit(f"no clips in {root / split}: run `python -m ripieno_training.render` first")
+    return paths
+
+
 @dataclass
 class Clip:
     """One part of one performance."""
@@ -56,23 +75,19 @@ def kept_features(file: Path, audio: np.ndarray, notes: np.ndarray) -> tuple[np.
 
 def load(path: Path, with_audio: bool = True) -> Clip:
     """Reads a clip, or its features if they were made before (kept beside it)."""
-    performances, instruments = catalogue()
     data, made = np.load(path), path.with_suffix(".features")
     # Most of a clip is its audio, which is read only where it is wanted.
     audio = data["audio"] if with_audio or not made.exists() else np.zeros((2, 0), np.int16)
     roll, mel = kept_features(made, audio, data["notes"])
     return Clip(
         audio if with_audio else np.zeros((2, 0), np.int16), data["notes"], roll, mel,
-        instruments.index(str(data["instrument"])), performances.index(str(data["performance"])), str(path),
+        *indices(str(data["instrument"]), str(data["performance"])), str(path),
     )  # fmt: skip
 
 
 def load_split(root: Path, split: str, processes: int = 1, with_audio: bool = True) -> list[Clip]:
-    """All clips of a split by the performances of today's vocabulary, sorted by name."""
-    performances, _ = catalogue()
-    paths = sorted(path for path in (root / split).glob("*/*.npz") if path.parent.name in performances)
-    if not paths:
-        raise SystemExit(f"no clips in {root / split}: run `python -m ripieno_training.render` first")
+    """All clips of a split, as `clip_files` has them."""
+    paths = clip_files(root, split)
     read = partial(load, with_audio=with_audio)
     if processes > 1:
         with ProcessPoolExecutor(processes) as pool:

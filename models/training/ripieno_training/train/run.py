@@ -242,7 +242,7 @@ def go_on(run: Run, loss_of: Loss, clips: Clips, held: Clips, arguments: argpars
         loss = run.learn(loss_of, next(batches), rate)
         run.seconds = before + time.monotonic() - started
         smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
-        if run.step % 50 == 0:
+        if run.step % 50 == 0 or run.step == first_step + 1:
             log.writerow([run.step, round(run.seconds, 1), round(smooth, 5)])
             bar.set_postfix(step=run.step, loss=round(smooth, 4), refresh=False)
         done = max((run.step - first_step) / arguments.steps, (run.seconds - before) / (last_second - before))

@@ -8,7 +8,7 @@ import soxr
 from tqdm import tqdm
 
 from .. import features as ft
-from ..dataset import catalogue
+from ..dataset import clip_files, indices
 from .spectrum import FPS, HOP, RATE, key_of
 
 MOST_PARTS = 5
@@ -43,23 +43,17 @@ def mono(audio: np.ndarray) -> np.ndarray:
 
 def load(path: Path) -> Mono:
     """Reads a clip; its sound at `RATE` is kept beside it."""
-    performances, instruments = catalogue()
     data, made = np.load(path), path.with_suffix(".mono.npy")
     if not made.exists():
         part = made.with_suffix(".part.npy")
         np.save(part, np.clip(np.round(mono(data["audio"])), -32768, 32767).astype(np.int16))
         part.rename(made)
-    who = instruments.index(str(data["instrument"])), performances.index(str(data["performance"]))
-    return Mono(np.load(made), data["notes"], *who)
+    return Mono(np.load(made), data["notes"], *indices(str(data["instrument"]), str(data["performance"])))
 
 
 def load_split(root: Path, split: str) -> list[Mono]:
-    """All clips of a split by the performances of today's vocabulary, sorted by name."""
-    performances, _ = catalogue()
-    paths = sorted(path for path in (root / split).glob("*/*.npz") if path.parent.name in performances)
-    if not paths:
-        raise SystemExit(f"no clips in {root / split}: run `python -m ripieno_training.render` first")
-    return [load(path) for path in tqdm(paths, desc=f"{split} clips", mininterval=10)]
+    """All clips of a split, as `clip_files` has them."""
+    return [load(path) for path in tqdm(clip_files(root, split), desc=f"{split} clips", mininterval=10)]
 
 
 def onset_target(notes: np.ndarray, frames: int) -> np.ndarray:

@@ -133,7 +133,11 @@ mod tests {
         assert_eq!(times(&schedule.evenly(NOISIEST, 250)), published);
         for (steps, taught) in crate::synth::mel::golden().ddim_times {
             let taught: Vec<f64> = taught.into_iter().map(|time| time as f64).collect();
-            assert_eq!(times(&schedule.evenly(NOISIEST, steps)), taught, "{steps} steps, as the networks are distilled");
+            assert_eq!(
+                times(&schedule.evenly(NOISIEST, steps)),
+                taught,
+                "{steps} steps, as the networks are distilled"
+            );
         }
     }
 

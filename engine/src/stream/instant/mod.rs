@@ -10,7 +10,7 @@ mod sound;
 mod table;
 mod voices;
 
-pub(super) use cache::{CachedNote, NoteCache};
+pub(super) use cache::{CachedNote, NoteCache, as_kept};
 pub(super) use note::TableNote;
 pub(super) use table::{HELD_SECONDS, NOTE_SECONDS, NotePlan, plan};
 pub(super) use voices::{Parts, Sounding, Voices};

@@ -2,7 +2,7 @@
 
 use super::SynthWorker;
 use crate::stream::MAX_PARTS;
-use crate::stream::instant::{CachedNote, HELD_SECONDS, NOTE_SECONDS, NotePlan, TableNote, plan};
+use crate::stream::instant::{CachedNote, HELD_SECONDS, NOTE_SECONDS, NotePlan, TableNote, as_kept, plan};
 use crate::stream::loading::{Cast, Loaded, SingleNote};
 use crate::stream::message::{self, BankMessage};
 use crate::stream::resample::resample;
@@ -96,7 +96,7 @@ impl SynthWorker {
                 if let Some(cache) = loaded.as_ref().and_then(|loaded| loaded.cache.as_ref()).filter(|_| !draft) {
                     cache.lock().save(key.cached(), &audio);
                 }
-                resample(audio, key.rate)
+                resample(as_kept(audio), key.rate)
             }
             Ok(None) => return Made::Later,
             Err(sentence) => Err(sentence),

@@ -107,6 +107,8 @@ impl NoteCache {
         if self.fault.is_some() {
             return;
         }
+        // What is not a number is not played, and so not kept.
+        let Some(bytes) = encode(audio) else { return };
         if !std::mem::replace(&mut self.pruned, true)
             && let Some(all) = self.folder.parent()
         {
@@ -117,7 +119,7 @@ impl NoteCache {
         let beside = self.folder.join(format!("{}-{}.part", unique.0, unique.1));
         let written = fs::create_dir_all(&self.folder)
             .and_then(|()| create(&beside))
-            .and_then(|mut file| file.write_all(&encode(audio)))
+            .and_then(|mut file| file.write_all(&bytes))
             .and_then(|()| fs::rename(&beside, self.path(note)));
         if let Err(error) = written {
             let _ = fs::remove_file(&beside);
@@ -138,24 +140,39 @@ fn denoiser(models: &Models) -> Option<DenoiserEntry> {
 }
 
 /// What a note is once it was kept: with it a bounce is the same, to the bit, whether its notes were just made or come from
-/// disk.
+/// disk. What is not a number stays as it is, and is refused by who plays it.
 pub fn as_kept(audio: PartAudio) -> PartAudio {
-    decode(&encode(&audio)).unwrap_or(audio)
+    let Some((peak, codes)) = codes(&audio) else { return audio };
+    audio_of(peak, audio.left.len(), codes.into_iter())
 }
 
-/// 16 bits a sample under the note's own peak: rounding lies 98 dB below it.
-fn encode(audio: &PartAudio) -> Vec<u8> {
+/// The peak, and 16 bits a sample under it, left and then right: rounding lies 98 dB below it. Nothing where a sample is not
+/// finite.
+fn codes(audio: &PartAudio) -> Option<(f32, Vec<i16>)> {
     let samples = || audio.left.iter().chain(&audio.right);
+    if !samples().all(|sample| sample.is_finite()) {
+        return None;
+    }
     let peak = samples().fold(1e-9f32, |peak, sample| peak.max(sample.abs()));
-    let mut body = Vec::with_capacity(4 * audio.left.len());
-    samples().for_each(|sample| body.extend_from_slice(&((sample / peak * 32_767.0).round() as i16).to_le_bytes()));
+    Some((peak, samples().map(|sample| (sample / peak * 32_767.0).round() as i16).collect()))
+}
+
+fn audio_of(peak: f32, frames: usize, codes: impl Iterator<Item = i16>) -> PartAudio {
+    let mut samples = codes.map(|code| f32::from(code) * (peak / 32_767.0));
+    let left = samples.by_ref().take(frames).collect();
+    PartAudio { left, right: samples.collect() }
+}
+
+fn encode(audio: &PartAudio) -> Option<Vec<u8>> {
+    let (peak, codes) = codes(audio)?;
+    let body: Vec<u8> = codes.into_iter().flat_map(i16::to_le_bytes).collect();
     let mut bytes = Vec::with_capacity(HEADER + body.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&(audio.left.len() as u32).to_le_bytes());
     bytes.extend_from_slice(&peak.to_le_bytes());
     bytes.extend_from_slice(&Sha256::digest(&body)[..8]);
     bytes.extend_from_slice(&body);
-    bytes
+    Some(bytes)
 }
 
 fn decode(bytes: &[u8]) -> Option<PartAudio> {
@@ -166,10 +183,7 @@ fn decode(bytes: &[u8]) -> Option<PartAudio> {
     if !whole || Sha256::digest(body)[..8] != header[16..24] {
         return None;
     }
-    let mut samples =
-        body.chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) * (peak / 32_767.0));
-    let left = samples.by_ref().take(frames).collect();
-    Some(PartAudio { left, right: samples.collect() })
+    Some(audio_of(peak, frames, body.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]))))
 }
 
 /// Removes the files that were written longest ago until all models' notes together fit; files half written by a process
@@ -221,6 +235,11 @@ mod tests {
         // To the bit what is played of it where it was just made.
         let made = as_kept(audio());
         assert_eq!((made.left, made.right), (back.left, back.right));
+        let mut broken = audio();
+        broken.right[500] = f32::NAN;
+        let other = CachedNote { pitch: 62, ..NOTE };
+        cache.save(other, &broken);
+        assert!(!cache.has(other) && as_kept(broken).right[500].is_nan(), "a hole is played as silence");
         assert!(cache.load(CachedNote { pitch: 61, ..NOTE }).is_none());
         assert!(cache.load(CachedNote { steps: 0, ..NOTE }).is_none());
         let names: Vec<_> = fs::read_dir(folder.path().join("models")).unwrap().flatten().collect();

@@ -128,10 +128,10 @@ impl Cursor {
 
     /// The same at another frame and level.
     pub fn moved(&self, at: f64, level: f32) -> Self {
-        Self { at: (at * UNIT) as u64, step: self.step, level }
+        Self { at: (at * UNIT) as u64, level, ..*self }
     }
 
-    /// Samples on.
+    /// So many samples on.
     #[inline]
     pub fn advance(&mut self, sound: &Sound, samples: usize) {
         self.at += self.step * samples as u64;

@@ -167,9 +167,11 @@ impl Conductor {
             self.grid = (now.samples / grid_samples(self.stream.rate) + 1) * grid_samples(self.stream.rate);
         }
         self.flush_if_gathered(now.samples);
-        if self.stream.mode == Mode::Live && load == LoadState::Ready && !exact {
+        let live = self.stream.mode == Mode::Live && load == LoadState::Ready && !exact;
+        if live {
             self.send_changes(now.samples);
         }
+        self.shared.gathering.store(live && !self.chord.is_empty(), Ordering::Release);
         if self.stream.mode == Mode::Sync && load == LoadState::Ready {
             self.send_segments(now.samples);
         }

@@ -102,6 +102,8 @@ pub(super) struct Shared {
     pub activations: AtomicU64,
     /// Live: changes that the conductor has sent to the synth worker. Offline blocks wait for its answers.
     pub changes: Answers,
+    /// Live, in real time: a chord is being gathered, so that the synth worker is about to be told of changes.
+    pub gathering: AtomicBool,
     pub stop: AtomicBool,
     load_state: AtomicU8,
     /// What the models gave, once they are loaded.
@@ -132,6 +134,7 @@ impl Shared {
             max_block: AtomicU64::new(0),
             activations: AtomicU64::new(0),
             changes: Answers::default(),
+            gathering: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             load_state: AtomicU8::new(LoadState::Waiting as u8),
             loaded: Mutex::new(None),

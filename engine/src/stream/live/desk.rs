@@ -115,8 +115,10 @@ impl Desk {
         *self = Self { epoch: self.epoch, parts: Default::default() };
     }
 
-    /// What to render at stream time `now` (seconds) of the stream `epoch`.
-    pub fn next(&self, epoch: u32, now: f64, costs: &Costs) -> Option<Task> {
+    /// What to render at stream time `now` (seconds) of the stream `epoch`. While the conductor is `gathering` a chord,
+    /// nothing but what was struck before: in a moment the chord needs the networks, and what is rendered on now may be no
+    /// longer true.
+    pub fn next(&self, epoch: u32, now: f64, gathering: bool, costs: &Costs) -> Option<Task> {
         if epoch != self.epoch {
             return None;
         }
@@ -126,7 +128,8 @@ impl Desk {
             Need { sounding, struck: part.struck(), changed: part.changed, ends: part.ends, steps: part.steps }
         });
         let asked = self.parts.iter().filter_map(|part| part.now.as_ref()).map(|change| change.steps).max()?;
-        let Plan { why, part, frames, steps, due } = plan(now, asked, &needs, costs)?;
+        let plan = plan(now, asked, &needs, costs).filter(|plan| plan.why == Why::Change || !gathering)?;
+        let Plan { why, part, frames, steps, due } = plan;
         Some(Task { why, part, first: (now * FRAMES).floor() as i64, frames, steps, due })
     }
 
@@ -237,21 +240,33 @@ mod tests {
         let mut desk = Desk::default();
         assert!(desk.take(change(1, 2, 1.0, vec![held(0.99)])));
         let costs = Costs::default();
-        let task = desk.next(1, 1.0, &costs).unwrap();
+        let task = desk.next(1, 1.0, false, &costs).unwrap();
         assert_eq!((task.why, task.part, task.first), (Why::Change, 2, 100));
         desk.done(&task, 2, 1.02, &mut PassageAudio::default());
-        assert_eq!(desk.next(1, 1.01, &costs), None);
-        let later = desk.next(1, 2.0, &costs).unwrap();
+        assert_eq!(desk.next(1, 1.01, false, &costs), None);
+        let later = desk.next(1, 2.0, false, &costs).unwrap();
         assert_eq!(later.why, Why::Continue);
+    }
+
+    #[test]
+    fn while_a_chord_is_gathered_nothing_but_what_was_struck_is_rendered() {
+        let mut desk = Desk::default();
+        desk.take(change(1, 2, 1.0, vec![held(0.99)]));
+        let costs = Costs::default();
+        let task = desk.next(1, 1.0, true, &costs).unwrap();
+        assert_eq!(task.why, Why::Change);
+        desk.done(&task, 2, 1.02, &mut PassageAudio::default());
+        assert_eq!(desk.next(1, 2.0, true, &costs), None);
+        assert!(desk.next(1, 2.0, false, &costs).is_some());
     }
 
     #[test]
     fn what_rings_out_is_not_continued() {
         let mut desk = Desk::default();
         desk.take(change(1, 0, 1.0, vec![Note { end: 0.995, ..held(0.5) }]));
-        let task = desk.next(1, 1.0, &Costs::default()).unwrap();
+        let task = desk.next(1, 1.0, false, &Costs::default()).unwrap();
         desk.done(&task, 2, 1.02, &mut PassageAudio::default());
-        assert_eq!(desk.next(1, 2.0, &Costs::default()), None);
+        assert_eq!(desk.next(1, 2.0, false, &Costs::default()), None);
     }
 
     #[test]
@@ -259,9 +274,9 @@ mod tests {
         let mut desk = Desk::default();
         assert!(desk.take(change(5, 0, 1.0, vec![held(0.9)])));
         assert!(!desk.take(change(4, 0, 1.0, vec![held(0.9)])));
-        assert_eq!(desk.next(6, 1.0, &Costs::default()), None);
+        assert_eq!(desk.next(6, 1.0, false, &Costs::default()), None);
         assert!(desk.take(change(6, 1, 0.1, vec![held(0.05)])));
-        assert_eq!(desk.next(6, 0.1, &Costs::default()).unwrap().part, 1);
+        assert_eq!(desk.next(6, 0.1, false, &Costs::default()).unwrap().part, 1);
     }
 
     #[test]
@@ -270,13 +285,13 @@ mod tests {
         let mut desk = Desk::default();
         assert!(desk.take(change(1, 0, 1.0, vec![held(0.99)])));
         assert_eq!(struck(&desk), Some(0.99));
-        let task = desk.next(1, 1.0, &Costs::default()).unwrap();
+        let task = desk.next(1, 1.0, false, &Costs::default()).unwrap();
         desk.done(&task, 0, 1.1, &mut PassageAudio::default());
         assert_eq!(struck(&desk), None);
         // Something ends while the passage is on its way: it is given up, and the note waits again.
         assert!(desk.take(change(1, 0, 1.12, vec![held(0.99), Note { end: 1.11, ..held(0.5) }])));
         assert_eq!(struck(&desk), Some(0.99));
-        let task = desk.next(1, 1.12, &Costs::default()).unwrap();
+        let task = desk.next(1, 1.12, false, &Costs::default()).unwrap();
         desk.done(&task, 0, 1.2, &mut PassageAudio::default());
         // Something ends when the note has long been heard: nothing waits.
         assert!(desk.take(change(1, 0, 1.5, vec![held(0.99), Note { end: 1.49, ..held(0.5) }])));
@@ -289,11 +304,11 @@ mod tests {
     fn a_passage_leans_on_what_sounded_up_to_the_first_change() {
         let mut desk = Desk::default();
         desk.take(change(1, 0, 1.0, vec![held(0.9)]));
-        let task = desk.next(1, 1.0, &Costs::default()).unwrap();
+        let task = desk.next(1, 1.0, false, &Costs::default()).unwrap();
         desk.done(&task, 0, 1.02, &mut PassageAudio::default());
         desk.take(change(1, 0, 1.5, vec![held(0.9), held(1.49)]));
         desk.take(change(1, 0, 1.6, vec![held(0.9), held(1.49), held(1.59)]));
-        let task = desk.next(1, 1.6, &Costs::default()).unwrap();
+        let task = desk.next(1, 1.6, false, &Costs::default()).unwrap();
         let changed = desk.request(&task, |request| (request.parts[0].changed, request.parts[0].before.is_some()));
         assert_eq!(changed, Some((149, true)));
     }

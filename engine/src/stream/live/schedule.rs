@@ -22,8 +22,9 @@ const TARGET: f64 = 0.12;
 /// The same where nothing new was struck but something ended, or other players came: the instant voice plays the end of a
 /// note well enough for long, and what waits to be heard in context comes first.
 const RELAXED: f64 = 0.3;
-/// A passage is continued at least this many seconds before it ends, on top of what rendering takes.
-const AHEAD: f64 = 0.15;
+/// A passage is continued at least this many seconds before it ends, on top of what rendering takes: enough for a run under
+/// way, a block of the host and the fade. Sooner would be in vain where something new is played every moment.
+const AHEAD: f64 = 0.08;
 /// Seconds at most that a better rendering of what already sounds may take.
 const REFINE: f64 = 0.3;
 
@@ -216,7 +217,7 @@ mod tests {
     fn a_passage_is_continued_before_it_ends_and_not_much_sooner() {
         let costs = machine(10.0, 5.0);
         assert_eq!(plan(2.0, 4, &needs(&[playing(2.5, 4)]), &costs), None);
-        let plan = plan(2.4, 4, &needs(&[playing(2.5, 4)]), &costs).unwrap();
+        let plan = plan(2.42, 4, &needs(&[playing(2.5, 4)]), &costs).unwrap();
         assert_eq!((plan.why, plan.frames, plan.steps), (Why::Continue, LENGTHS[0], 4));
     }
 

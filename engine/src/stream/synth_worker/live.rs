@@ -44,7 +44,8 @@ impl SynthWorker {
         }
         let clock = self.shared.clock.get();
         let now = clock.samples as f64 / f64::from(self.shared.rate.load(Ordering::Acquire));
-        let Some(task) = self.desk.next(clock.epoch, now, &self.costs) else { return false };
+        let gathering = self.shared.gathering.load(Ordering::Acquire);
+        let Some(task) = self.desk.next(clock.epoch, now, gathering, &self.costs) else { return false };
         self.render_passage(&task);
         true
     }

@@ -191,7 +191,7 @@ impl SynthWorker {
     /// Whether a single note may be begun now.
     fn has_time_for_a_note(&self) -> bool {
         if self.table.complete() || self.live {
-            return !self.table.complete();
+            return !self.table.complete() && !self.shared.gathering.load(Ordering::Acquire);
         }
         let (now, rate) = (self.shared.clock.get().samples, self.shared.rate.load(Ordering::Acquire));
         let work = (1, NOTE_FRAMES, self.table.next_steps());

@@ -82,7 +82,7 @@ def test_note_by_note_is_the_whole_sequence(model, kind):
 def test_a_crop_of_one_piece_is_that_piece(model, kind):
     network_, music = network(model, kind), corpus(kind).part("train")
     still = {"crop": len(music.pieces[0]), "batch": 1, "entry_given": 1, "hint_given": 0, "from_the_middle": 0}
-    still |= {"human": 0, "off_the_grid": 0, "touches": [1, 0, 0]}
+    still |= {"human": 0, "off_the_grid": 0, "touches": [1, 0, 0], "parts_left_out": 0}
     batch = data.Crops(music, recipe(kind, model, [], still), seed=3).batch()
     whole = {name: values[0] for name, values in batch.items() if name not in ("first", "first_velocity", "hint")}
     whole["hint"] = np.zeros(len(KINDS[kind].parts), np.int64)

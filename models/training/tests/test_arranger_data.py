@@ -6,7 +6,7 @@ import symusic
 
 from ripieno_training.arranger import corpus, data, splits
 from ripieno_training.arranger.context import SCALE, neighbours
-from ripieno_training.arranger.corpus import with_context
+from ripieno_training.arranger.corpus import TOUCHES, ends_of, with_context
 from ripieno_training.arranger.fixtures import PIECES, hymn
 from ripieno_training.arranger.kinds import KINDS, Piece, Unfit, quartet_part, read_piece
 from ripieno_training.arranger.training import recipe
@@ -220,6 +220,29 @@ def test_a_crops_context_is_the_pieces_own():
     plain = config(crop=len(piece), from_the_middle=0, human=0, off_the_grid=0, touches=[1, 0, 0])
     crop = data.Crops(music, plain, seed=0).crop()
     np.testing.assert_allclose(crop["context"][:, :11], neighbours(piece.time, piece.pitch, piece.end) / SCALE)
+
+
+@pytest.mark.parametrize("touch", range(3))
+def test_a_crop_without_some_parts_is_that_of_a_piece_that_never_had_them(touch):
+    kind, piece = KINDS["quartet"], PIECES["quartet"]()
+    music = with_context(kind, [piece], ["train"])
+    whole = config(crop=len(piece) // 3, from_the_middle=0, entry_given=1, hint_given=1, parts_left_out=1)
+    whole |= dict.fromkeys(("human", "off_the_grid", "hint_inexact", "hint_partial"), 0)
+    whole["touches"] = [float(i == touch) for i in range(3)]
+    crops = data.Crops(music, whole, seed=5)
+    silent = set()
+    for _ in range(20):
+        crop = crops.crop()
+        left = sorted(set(crop["label"] - 1))
+        assert 2 <= len(left) < len(kind.parts)
+        silent |= set(range(len(kind.parts))) - set(left)
+        rows = np.flatnonzero(np.isin(piece.part, left))[: len(crop["label"])]
+        time, end = piece.time[rows], ends_of(piece.time[rows], piece.end[rows], TOUCHES[touch])
+        np.testing.assert_array_equal(crop["label"] - 1, piece.part[rows])
+        np.testing.assert_allclose(crop["context"][:, :11], neighbours(time, piece.pitch[rows], end) / SCALE)
+        assert set(np.flatnonzero(crop["hint"][0])) == set(left)
+        assert (crop["entry"][-1] >= 0).nonzero()[0].tolist() == left
+    assert silent == set(range(len(kind.parts)))
 
 
 def test_human_time_keeps_chords_together_and_in_order():

@@ -7,8 +7,8 @@ history float32 [notes, 9 + 4 * parts]. The answer is label, int64 [notes]: part
 
 import numpy as np
 
-from .context import SCALE, since_last_onset
-from .corpus import TOUCHES, Corpus
+from .context import SCALE, neighbours, since_last_onset
+from .corpus import TOUCHES, Corpus, ends_of
 from .history import true_history
 from .kinds import TICKS, UNKNOWN_VELOCITY, Piece
 
@@ -123,14 +123,22 @@ class Crops:
             self.deck = self.rng.permutation(self.turns).tolist()
         return self.deck.pop()
 
-    def hints(self, which: int, transposed: int, dice: np.ndarray) -> np.ndarray:
+    def playing(self, which: int) -> np.ndarray:
+        """bool [parts]: the parts of a piece that play. Sometimes one or two are left out, but never so that fewer than
+        two play: of a few pieces that makes many mixtures."""
+        plays = self.mean[which] > 0
+        if self.rng.random() < self.config["parts_left_out"]:
+            fewer = min(int(self.rng.choice([1, 2], p=[0.7, 0.3])), int(plays.sum()) - 2)
+            plays[self.rng.permutation(np.flatnonzero(plays))[: max(0, fewer)]] = False
+        return plays
+
+    def hints(self, which: int, plays: np.ndarray, transposed: int, dice: np.ndarray) -> np.ndarray:
         """Pitch hints [parts] of a piece: sometimes inexact, sometimes not for every part, as people give them."""
-        hint = self.mean[which]
-        given = hint > 0
+        hint, given = self.mean[which], plays
         if dice[0] < self.config["hint_inexact"]:
             hint = hint + np.rint(self.rng.normal(0, 2, self.parts)).astype(np.int64)
         if dice[1] < self.config["hint_partial"]:
-            given &= self.rng.random(self.parts) < 0.5
+            given = given & (self.rng.random(self.parts) < 0.5)
         return np.where(given, np.clip(hint + transposed, 1, 128), 0)
 
     def crop(self) -> Arrays:
@@ -153,11 +161,18 @@ class Crops:
                 first = int(rng.integers(len(piece) * 3 // 4))
                 # A chord is never cut.
                 first = int(np.searchsorted(piece.time, piece.time[first]))
-            some = slice(first, first + length - have)
+            plays = self.playing(which)
+            some = (first + np.flatnonzero(plays[piece.part[first:]]))[: length - have]
+            if not len(some):
+                continue
             time = piece.time[some]
             duration = piece.end[some] - time
+            touch = int(rng.choice(len(TOUCHES), p=config["touches"]))
+            near = self.corpus.near[which][touch, some]
+            if (plays != (self.mean[which] > 0)).any():
+                near = neighbours(time, piece.pitch[some], ends_of(time, piece.end[some], TOUCHES[touch]))
             # Whole beats: the position within the beat is the piece's own. A crop from a middle keeps its own beat.
-            time = time + clock if first or not starts else time + clock - piece.time[0] // TICKS * TICKS
+            time = time + clock if first or not starts else time + clock - time[0] // TICKS * TICKS
             dice = rng.random()
             if dice < config["off_the_grid"]:
                 time, factor = off_the_grid(time - clock, rng)
@@ -172,14 +187,13 @@ class Crops:
             elif config["velocity_scaled"]:
                 scale = 1 + config["velocity_scaled"] * rng.uniform(-1, 1)
                 velocity = np.clip(np.rint(velocity * scale), 1, 127).astype(np.int64)
-            touch = int(rng.choice(len(TOUCHES), p=config["touches"]))
             columns["time"].append(time)
             columns["pitch"].append(pitch)
             columns["part"].append(piece.part[some])
             columns["velocity"].append(velocity)
             columns["duration"].append(np.minimum(duration, LONGEST_NOTE))
-            columns["near"].append(self.corpus.near[which][touch, some])
-            given = self.hints(which, transposed, rng.random(2)) if hint else np.zeros(self.parts, np.int64)
+            columns["near"].append(near)
+            given = self.hints(which, plays, transposed, rng.random(2)) if hint else np.zeros(self.parts, np.int64)
             columns["hint"].append(np.broadcast_to(given, (len(time), self.parts)))
             starts.append(have)
             have += len(time)

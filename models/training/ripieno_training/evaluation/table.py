@@ -77,9 +77,11 @@ def section(results: list[dict]) -> str:
     if not results:
         parts += ["", "No run has left its result in `results/` yet."]
     for result in results:
+        title = result.get("checkpoints", result["name"])
+        of = "" if title == result["name"] else f", {title}"
         about = (
-            f"**{result['name']}**: {result['excerpts']} excerpts of {result['seconds']:g} s, {result['works']} works "
-            f"of the test split by {result['each']} random performances each, out of {result['performances']}."
+            f"**{result['name']}**{of}: {result['excerpts']} excerpts of {result['seconds']:g} s, {result['works']} "
+            f"works of the test split by {result['each']} random performances each, out of {result['performances']}."
         )
         parts += ["", about]
         if result.get("picture"):

@@ -94,7 +94,7 @@ def test_the_table_replaces_its_section_and_nothing_else(tmp_path):
     table.write(results, readme)
     assert readme.read_text() == once
     assert "No run" not in once
-    assert "**tiny**: 6 excerpts" in once
+    assert "**tiny**: 6 excerpts" in once and "(results/p.png)" in once
     named = {**result, "name": "base", "checkpoints": "trained on a processor"}
     (results / "evaluation-tiny.json").write_text(json.dumps(named))
     table.write(results, readme)

@@ -94,9 +94,11 @@ def test_the_table_replaces_its_section_and_nothing_else(tmp_path):
     table.write(results, readme)
     assert readme.read_text() == once
     assert "No run" not in once
-    (results / "evaluation-tiny.json").write_text(json.dumps({**result, "name": "base"}))
+    assert "**tiny**: 6 excerpts" in once and "(results/p.png)" in once
+    named = {**result, "name": "base", "checkpoints": "trained on a processor"}
+    (results / "evaluation-tiny.json").write_text(json.dumps(named))
     table.write(results, readme)
-    assert "**base**" in readme.read_text() and "**tiny**" not in readme.read_text()
+    assert "**base**, trained on a processor: 6" in readme.read_text() and "**tiny**" not in readme.read_text()
 
 
 def test_scores_are_also_shown_as_shares_of_the_true_ones():

@@ -27,7 +27,6 @@ from .stages import group_embeddings
 from .summary import Heard, figures
 from .systems import ENGINE, FLUID, TRUTH, System, chains
 
-PICTURES = ft.MODELS / "synth" / "pictures"
 DRAWN = [TRUTH.name, FLUID.name, "prior + diffusion"]
 """systems of the map of performances"""
 
@@ -96,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
         if time.monotonic() - started > 60 * options.minutes:
             break
     if result["picture"]:
-        picture.draw({name: heard[name] for name in DRAWN if name in heard}, PICTURES / result["picture"])
+        picture.draw({name: heard[name] for name in DRAWN if name in heard}, table.RESULTS / result["picture"])
 
 
 def report(result: dict) -> None:

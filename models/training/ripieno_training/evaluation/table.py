@@ -77,13 +77,16 @@ def section(results: list[dict]) -> str:
     if not results:
         parts += ["", "No run has left its result in `results/` yet."]
     for result in results:
+        title = result.get("checkpoints", result["name"])
+        of = "" if title == result["name"] else f", {title}"
+        works = f"{result['works']} work" + "s" * (result["works"] != 1)
         about = (
-            f"**{result['name']}**: {result['excerpts']} excerpts of {result['seconds']:g} s, {result['works']} works "
-            f"of the test split by {result['each']} random performances each, out of {result['performances']}."
+            f"**{result['name']}**{of}: {result['excerpts']} excerpts of {result['seconds']:g} s, {works} of the "
+            f"test split by {result['each']} random performances each, out of {result['performances']}."
         )
         parts += ["", about]
         if result.get("picture"):
-            parts += ["", f"![Map of the performances](pictures/{result['picture']})"]
+            parts += ["", f"![Map of the performances]({RESULTS.name}/{result['picture']})"]
         parts += ["", rows(result)]
     return "\n".join([*parts, "", PUBLISHED, "", END])
 

@@ -244,7 +244,7 @@ mod tests {
         assert_eq!((task.why, task.part, task.first), (Why::Change, 2, 100));
         desk.done(&task, 2, 1.02, &mut PassageAudio::default());
         assert_eq!(desk.next(1, 1.01, false, &costs), None);
-        let later = desk.next(1, 2.0, false, &costs).unwrap();
+        let later = desk.next(1, 2.05, false, &costs).unwrap();
         assert_eq!(later.why, Why::Continue);
     }
 
@@ -256,8 +256,8 @@ mod tests {
         let task = desk.next(1, 1.0, true, &costs).unwrap();
         assert_eq!(task.why, Why::Change);
         desk.done(&task, 2, 1.02, &mut PassageAudio::default());
-        assert_eq!(desk.next(1, 2.0, true, &costs), None);
-        assert!(desk.next(1, 2.0, false, &costs).is_some());
+        assert_eq!(desk.next(1, 2.05, true, &costs), None);
+        assert!(desk.next(1, 2.05, false, &costs).is_some());
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
         desk.take(change(1, 0, 1.0, vec![Note { end: 0.995, ..held(0.5) }]));
         let task = desk.next(1, 1.0, false, &Costs::default()).unwrap();
         desk.done(&task, 2, 1.02, &mut PassageAudio::default());
-        assert_eq!(desk.next(1, 2.0, false, &Costs::default()), None);
+        assert_eq!(desk.next(1, 2.05, false, &Costs::default()), None);
     }
 
     #[test]

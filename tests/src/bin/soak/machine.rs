@@ -47,13 +47,26 @@ pub fn load_average() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
-/// Slope of points: the median of the slopes of all pairs (Theil and Sen), for one moment in which a network happens to hold
-/// its work is no growth.
+/// Points in sixes, each by its medians: one moment in which a network happens to hold its work is no growth, and what stays
+/// is.
+pub fn medians(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let of =
+        |six: &[(f64, f64)]| (median(six.iter().map(|p| p.0).collect()), median(six.iter().map(|p| p.1).collect()));
+    points.chunks(6).map(of).collect()
+}
+
+/// Slope of the least-squares line through points.
 pub fn slope(points: &[(f64, f64)]) -> f64 {
-    let pairs = points.iter().enumerate().flat_map(|(i, a)| points[i + 1..].iter().map(move |b| (a, b)));
-    let mut slopes: Vec<f64> = pairs.filter(|(a, b)| a.0 != b.0).map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)).collect();
-    slopes.sort_by(f64::total_cmp);
-    slopes.get(slopes.len() / 2).copied().unwrap_or(0.0)
+    let count = points.len().max(1) as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let spread: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
+    let both: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
+    if spread > 0.0 { both / spread } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -65,7 +78,12 @@ mod tests {
         let line: Vec<_> = (0..10).map(|x| (f64::from(x), 3.0 - 0.5 * f64::from(x))).collect();
         assert!((slope(&line) + 0.5).abs() < 1e-12);
         assert_eq!((slope(&[]), slope(&[(1.0, 2.0)])), (0.0, 0.0));
-        let outlier: Vec<_> = line.iter().map(|&(x, y)| (x, if x == 8.0 { y + 100.0 } else { y })).collect();
-        assert!((slope(&outlier) + 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_moment_is_no_growth_and_a_step_that_stays_is() {
+        let memory = |more: fn(u32) -> f64| (0..36).map(|x| (f64::from(x), 700.0 + more(x))).collect::<Vec<_>>();
+        assert_eq!(slope(&medians(&memory(|x| if x == 32 { 5.0 } else { 0.0 }))), 0.0);
+        assert!(slope(&medians(&memory(|x| if x >= 30 { 5.0 } else { 0.0 }))) > 0.05);
     }
 }

@@ -234,7 +234,7 @@ fn main() -> Result<()> {
         clicks: heard.clicks,
         not_finite: heard.not_finite,
         peak: heard.peak,
-        mib_per_minute: machine::slope(&memory),
+        mib_per_minute: machine::slope(&machine::medians(&memory)),
         over_time: moments,
         status: telemetry.status().sentence,
         failures: Vec::new(),

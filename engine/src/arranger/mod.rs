@@ -12,6 +12,7 @@ mod assignment;
 mod context;
 mod ensemble;
 pub mod evaluation;
+mod habits;
 mod held;
 mod hints;
 mod history;

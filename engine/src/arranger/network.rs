@@ -2,10 +2,11 @@
 //!
 //! Which inputs a network asks for, which of them are its memory and which parts it knows is in the manifest; what it
 //! asks for is supplied by name. Its memory is carried from call to call, so that note by note gives what the whole
-//! sequence at once would. The networks are those of Dong et al., ISMIR 2021, section 4, and our own with the chord's
+//! sequence at once would. What the manifest counts of the piece at hand is added (`habits.rs`). The networks are those of Dong et al., ISMIR 2021, section 4, and our own with the chord's
 //! context (`context.rs`).
 
 use super::context;
+use super::habits::Habits;
 use super::history;
 use crate::inference::{Dimension, InferenceError, ModelEntry, Models, Session, TensorView};
 use crate::stream::MAX_PARTS;
@@ -102,6 +103,19 @@ impl Features {
         self.pitch.len()
     }
 
+    /// Of one note: its velocity, 24ths of a quarter within its beat, and its length in ticks.
+    pub fn velocity(&self, i: usize) -> i64 {
+        self.velocity[i]
+    }
+
+    pub fn position(&self, i: usize) -> i64 {
+        self.position[i]
+    }
+
+    pub fn duration(&self, i: usize) -> i64 {
+        self.duration[i]
+    }
+
     /// Forgets velocities: what stands for that of notes which nobody played stands for all.
     pub fn strike_alike(&mut self) {
         self.velocity.fill(UNKNOWN_VELOCITY);
@@ -148,6 +162,7 @@ pub(super) struct Network {
     pub joint: bool,
     asks: Vec<(String, Ask)>,
     states: Vec<State>,
+    habits: Option<Habits>,
     /// Shape [notes, parts + 1]: padding, then the parts.
     logits: Vec<f32>,
     /// Zeros and lists where nothing was given.
@@ -174,6 +189,8 @@ impl Network {
                 return Err(mismatch(format!("it asks for \"{}\", which is not known here", input.name)));
             }
         }
+        let online = is_online(&asks, &states);
+        let habits = Habits::new(&entry.habits, voices.len(), online).map_err(mismatch)?;
         let joint = entry.figures.get("joint_assignment").and_then(toml::Value::as_integer) != Some(0);
         Ok(Self {
             session: Session::open(models, name, 1)?,
@@ -182,6 +199,7 @@ impl Network {
             joint,
             asks,
             states,
+            habits,
             logits: Vec::new(),
             entry: Vec::new(),
             hint: Vec::new(),
@@ -200,7 +218,7 @@ impl Network {
 
     /// Whether it can follow somebody who plays: it remembers what it heard and needs no note's length.
     pub fn is_online(&self) -> bool {
-        !self.states.is_empty() && !self.asks.iter().any(|&(_, ask)| ask == Ask::Duration)
+        is_online(&self.asks, &self.states)
     }
 
     /// Whether it asks for the parts of earlier notes, which only an evaluation gives it.
@@ -211,16 +229,39 @@ impl Network {
     /// Forgets everything heard.
     pub fn forget(&mut self) {
         self.states.iter_mut().for_each(|state| state.value.fill(0.0));
+        if let Some(habits) = &mut self.habits {
+            habits.forget();
+        }
     }
 
     /// Hears the notes that come next. After an error it is as if they had not been played.
     pub fn hear(&mut self, notes: &Features) -> Result<Scores<'_>, InferenceError> {
         self.run(notes, 0..notes.notes())?;
+        if let Some(habits) = &mut self.habits {
+            habits.so_far(notes, &mut self.logits);
+        }
         Ok(Scores { logits: &self.logits, parts: self.voices.len() })
     }
 
     /// The logits of a whole piece from a fresh state, shape [notes, parts + 1].
     pub fn hear_whole(&mut self, notes: &Features) -> Result<Vec<f32>, InferenceError> {
+        let mut logits = self.without_habits(notes)?;
+        self.add_habits(notes, &mut logits);
+        Ok(logits)
+    }
+
+    /// The habits of a whole piece from a fresh state: of somebody who plays those so far, else of all of it.
+    fn add_habits(&mut self, notes: &Features, logits: &mut [f32]) {
+        let online = self.is_online();
+        match &mut self.habits {
+            Some(habits) if online => habits.so_far(notes, logits),
+            Some(habits) => habits.throughout(notes, logits),
+            None => {}
+        }
+    }
+
+    /// What the network alone says of a whole piece from a fresh state.
+    fn without_habits(&mut self, notes: &Features) -> Result<Vec<f32>, InferenceError> {
         self.forget();
         let (count, width) = (notes.notes(), self.voices.len() + 1);
         let mut all = Vec::with_capacity(count * width);
@@ -244,10 +285,11 @@ impl Network {
     pub fn vote(&mut self, notes: &Features) -> Result<Vec<f32>, InferenceError> {
         let mut mean = Vec::new();
         for by in VOTES {
-            let logits = self.hear_whole(&notes.transposed(by))?;
+            let logits = self.without_habits(&notes.transposed(by))?;
             mean.resize(logits.len(), 0.0);
             mean.iter_mut().zip(logits).for_each(|(mean, logit)| *mean += logit / VOTES.len() as f32);
         }
+        self.add_habits(notes, &mut mean);
         Ok(mean)
     }
 
@@ -307,6 +349,11 @@ impl Network {
         self.states.iter_mut().for_each(|state| std::mem::swap(&mut state.value, &mut state.next));
         Ok(())
     }
+}
+
+/// Whether a network remembers what it heard and needs no note's length.
+fn is_online(asks: &[(String, Ask)], states: &[State]) -> bool {
+    !states.is_empty() && !asks.iter().any(|&(_, ask)| ask == Ask::Duration)
 }
 
 /// The trained parts of a model, from the last dimension and the unit of its scores: `padding, soprano, alto, ...`.

@@ -157,6 +157,10 @@ pub struct ModelEntry {
     /// Outputs in the graph's order.
     #[serde(rename = "output", default)]
     pub outputs: Vec<TensorEntry>,
+    /// Of an arranger: what is counted of a piece while its notes are given out, and how much it weighs, 0 to 1
+    /// (`arranger/habits.rs`).
+    #[serde(default)]
+    pub habits: BTreeMap<String, f64>,
     /// Measured figures, for readers.
     #[serde(default)]
     pub figures: BTreeMap<String, toml::Value>,

@@ -79,8 +79,12 @@ def write_model_entry(
     outputs: list[dict[str, Any]],
     figures: dict[str, Any],
     path: Path = MANIFEST,
+    habits: dict[str, float] | None = None,
 ) -> None:
-    """Adds or replaces a model's entry. Inputs and outputs: dictionaries of name, shape, type (f32, i64), unit."""
+    """Adds or replaces a model's entry. Inputs and outputs: dictionaries of name, shape, type (f32, i64), unit.
+
+    habits: of an arranger, the weight of each property that is counted (arranger/habits.py).
+    """
     manifest = read(path)
     entry = {
         "name": name,
@@ -91,6 +95,7 @@ def write_model_entry(
         "made_by": made_by,
         "input": inputs,
         "output": outputs,
+        **({"habits": habits} if habits else {}),
         "figures": figures,
     }
     models = [model for model in manifest.get("model", []) if model["name"] != name]

@@ -8,12 +8,13 @@ import onnx
 import torch
 import yaml
 
-from ..manifest import MANIFEST
+from ..manifest import MANIFEST, read
 from . import splits, table
 from .context import write_golden as write_context_golden
 from .corpus import Corpus, load, read_all
 from .evaluation import Run, accuracy, as_played, hints_of, onnx_run, report, report_of_history, torch_run, views
 from .exporting import halved, write_entry, write_golden, write_onnx
+from .habits import Weights, with_habits
 from .history import write_golden as write_history_golden
 from .kinds import KINDS
 from .model import Arranger, parameters
@@ -60,6 +61,11 @@ def variant(config: dict) -> str:
     return config["model"] if config["model"] in ("online", "offline") else "_".join([config["model"], *further])
 
 
+def habits_of(config: dict) -> Weights:
+    """What is counted of a piece beside a network's answers: no training is needed, so today's recipe says it."""
+    return recipe(config["kind"], config["model"], [], {}).get("habits", {})
+
+
 def figures_of(run: Run, corpus: Corpus, inputs: list[str], split: str = "test") -> dict:
     """The report, under the hints that the model takes."""
     if "history" in inputs:
@@ -98,7 +104,8 @@ def export(arguments: argparse.Namespace) -> dict:
     name = kind.model(variant(config))
     file = arguments.models / "arranger" / f"{name}.onnx"
     write_onnx(model, kind, file)
-    run = onnx_run(file)
+    habits = habits_of(config)
+    run = with_habits(onnx_run(file), habits, whole=not model.state())
     corpus = load(kind, arguments.data, arguments.cache)
     figures = figures_of(run, corpus, config["inputs"])
     if "history" not in config["inputs"]:
@@ -113,7 +120,7 @@ def export(arguments: argparse.Namespace) -> dict:
         "training_minutes": round(state["seconds"] / 60, 1),
         "seed": config["seed"],
     }
-    write_entry(model, name, file, figures, arguments.models / "manifest.toml")
+    write_entry(model, name, file, habits, figures, arguments.models / "manifest.toml")
     write_golden(run, model, name, arguments.golden / f"{name}.json")
     keep(model, state, figures)
     return figures
@@ -124,13 +131,18 @@ def evaluate(arguments: argparse.Namespace) -> dict:
     if arguments.checkpoint:
         model, state = load_best(arguments.checkpoint)
         corpus = load(KINDS[state["config"]["kind"]], arguments.data, arguments.cache)
-        figures = figures_of(torch_run(halved(model)), corpus, state["config"]["inputs"], arguments.split)
+        run = with_habits(torch_run(halved(model)), habits_of(state["config"]), whole=not model.state())
+        figures = figures_of(run, corpus, state["config"]["inputs"], arguments.split)
         if arguments.split == "test":
             keep(model, state, figures)
         return figures
-    inputs = [line.name for line in onnx.load(str(arguments.onnx)).graph.input]
+    graph = onnx.load(str(arguments.onnx)).graph
+    inputs = [line.name for line in graph.input]
     corpus = load(KINDS[arguments.kind], arguments.data, arguments.cache)
-    return figures_of(onnx_run(arguments.onnx), corpus, inputs, arguments.split)
+    shipped = {entry["name"]: entry.get("habits", {}) for entry in read(MANIFEST)["model"]}
+    whole = len(graph.output) == 1
+    run = with_habits(onnx_run(arguments.onnx), shipped.get(arguments.onnx.stem, {}), whole)
+    return figures_of(run, corpus, inputs, arguments.split)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from ripieno_training.arranger import data, exporting, table
 from ripieno_training.arranger.assignment import assign, log_softmax
+from ripieno_training.arranger.cli import habits_of
 from ripieno_training.arranger.corpus import Corpus, with_context
 from ripieno_training.arranger.evaluation import HINTS, alone, onnx_run, report, tensors, torch_run, views
 from ripieno_training.arranger.fixtures import PIECES
@@ -144,9 +145,12 @@ def test_the_exported_file_answers_as_the_network_does(model, kind, tmp_path):
         seen = [shown(kind, hints), until(shown(kind, hints), 7)]
         for theirs, mine in zip(onnx_run(file)(seen), ours(seen), strict=True):
             np.testing.assert_allclose(theirs, mine, atol=1e-4)
-    exporting.write_entry(network_, "x", file, {"accuracy": 25.0}, tmp_path / "manifest.toml")
+    habits = habits_of(network_.config)
+    exporting.write_entry(network_, "x", file, habits, {"accuracy": 25.0}, tmp_path / "manifest.toml")
     entry = tomllib.loads((tmp_path / "manifest.toml").read_text())["model"][0]
     assert [line["name"] for line in entry["input"]][: len(network_.config["inputs"])] == network_.config["inputs"]
+    # What the recipe of a kind counts, and nothing where it counts nothing.
+    assert entry.get("habits", {}) == habits and bool(habits) == (kind == "pop")
     states = [line["name"] for line in entry["input"]][len(network_.config["inputs"]) :]
     assert states == list(network_.state()) and set(states) >= ({"h", "c"} if model in STREAMED else set())
     assert [line["name"] for line in entry["output"]] == ["logits", *(f"{name}_out" for name in states)]

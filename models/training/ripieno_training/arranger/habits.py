@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .assignment import log_softmax
 from .evaluation import Run
 from .kinds import TICKS
 
@@ -40,12 +41,6 @@ PROPERTIES: dict[str, tuple[int, Callable[[Arrays], np.ndarray]]] = {
     "end": (TICKS, lambda x: (x["position"] + x["duration"]) % TICKS),
 }
 """how many values there are, and which one each note of data.view has"""
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Of the last dimension."""
-    shifted = logits - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
 def so_far(logits: np.ndarray, x: Arrays, weights: Weights) -> np.ndarray:

@@ -163,6 +163,8 @@ pub(super) struct Network {
     asks: Vec<(String, Ask)>,
     states: Vec<State>,
     habits: Option<Habits>,
+    /// Who is asked as well when a whole piece is heard.
+    beside: Option<Box<Network>>,
     /// Shape [notes, parts + 1]: padding, then the parts.
     logits: Vec<f32>,
     /// Zeros and lists where nothing was given.
@@ -191,6 +193,19 @@ impl Network {
         }
         let online = is_online(&asks, &states);
         let habits = Habits::new(&entry.habits, voices.len(), online).map_err(mismatch)?;
+        let beside = match &entry.beside {
+            None => None,
+            // One that asks others itself could ask in a circle.
+            Some(other) if online || models.manifest().model(other)?.beside.is_some() => {
+                return Err(mismatch(format!("\"{other}\" cannot answer beside it")));
+            }
+            // Where its file is damaged this one answers alone; that file is named where all faults are.
+            Some(other) if models.fault(other).is_some() => None,
+            Some(other) => Some(Box::new(Self::open(models, other)?)),
+        };
+        if let Some(other) = beside.as_ref().filter(|other| other.voices != voices) {
+            return Err(mismatch(format!("\"{}\" beside it gives notes to other parts", other.name)));
+        }
         let joint = entry.figures.get("joint_assignment").and_then(toml::Value::as_integer) != Some(0);
         Ok(Self {
             session: Session::open(models, name, 1)?,
@@ -200,6 +215,7 @@ impl Network {
             asks,
             states,
             habits,
+            beside,
             logits: Vec::new(),
             entry: Vec::new(),
             hint: Vec::new(),
@@ -260,7 +276,7 @@ impl Network {
         }
     }
 
-    /// What the network alone says of a whole piece from a fresh state.
+    /// What the network says of a whole piece from a fresh state, and who is asked beside it.
     fn without_habits(&mut self, notes: &Features) -> Result<Vec<f32>, InferenceError> {
         self.forget();
         let (count, width) = (notes.notes(), self.voices.len() + 1);
@@ -274,6 +290,9 @@ impl Network {
             self.run(notes, window.clone())?;
             all.extend_from_slice(&self.logits[(from - window.start) * width..(to - window.start) * width]);
             from = to;
+        }
+        if let Some(beside) = &mut self.beside {
+            mean(&mut all, &beside.without_habits(notes)?, width);
         }
         Ok(all)
     }
@@ -351,6 +370,24 @@ impl Network {
     }
 }
 
+/// Makes of one network's logits, shape [notes, width], the mean of two networks' log probabilities of the parts.
+fn mean(ours: &mut [f32], theirs: &[f32], width: usize) {
+    for (ours, theirs) in ours.chunks_exact_mut(width).zip(theirs.chunks_exact(width)) {
+        let (ours, theirs) = (&mut ours[1..], &theirs[1..]);
+        let (of_ours, of_theirs) = (log_sum(ours), log_sum(theirs));
+        for (ours, &theirs) in ours.iter_mut().zip(theirs) {
+            *ours = ((f64::from(*ours) - of_ours + f64::from(theirs) - of_theirs) / 2.0) as f32;
+        }
+    }
+}
+
+/// Natural log of the sum of exponentials.
+fn log_sum(logits: &[f32]) -> f64 {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = logits.iter().map(|&logit| f64::from(logit - top).exp()).sum();
+    f64::from(top) + total.ln()
+}
+
 /// Whether a network remembers what it heard and needs no note's length.
 fn is_online(asks: &[(String, Ask)], states: &[State]) -> bool {
     !states.is_empty() && !asks.iter().any(|&(_, ask)| ask == Ask::Duration)
@@ -384,9 +421,7 @@ impl Scores<'_> {
     /// Natural log probability that note i belongs to a part, among the parts.
     pub fn of(&self, i: usize, part: usize) -> f64 {
         let row = &self.row(i)[1..];
-        let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let total: f64 = row.iter().map(|&logit| f64::from(logit - top).exp()).sum();
-        f64::from(row[part] - top) - total.ln()
+        f64::from(row[part]) - log_sum(row)
     }
 
     /// The likeliest part of note i.
@@ -399,5 +434,22 @@ impl Scores<'_> {
     /// Logits of note i: padding, then the parts.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.logits[i * (self.parts + 1)..][..self.parts + 1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_networks_the_mean_of_their_log_probabilities_counts() {
+        // The first two rows say 3 to 1 and 1 to 3, in logits of any height; the last are surer and less sure.
+        let (three, wild) = (3.0f32.ln(), 40.0);
+        let mut ours = vec![0.5, three, 0.0, -1.0, wild, wild + three, 7.0, 9.0, 0.0];
+        mean(&mut ours, &[9.0, wild, wild + three, 9.0, 0.0, three, 9.0, 0.0, 1.0], 3);
+        assert_eq!([ours[0], ours[3], ours[6]], [0.5, -1.0, 7.0], "the padding is no part");
+        assert!((ours[1] - ours[2]).abs() < 1e-5, "they contradict each other");
+        assert!((ours[4] - 0.25f32.ln()).abs() < 1e-5 && (ours[5] - 0.75f32.ln()).abs() < 1e-5, "they agree");
+        assert!(ours[7] > ours[8] + 3.9);
     }
 }

@@ -433,6 +433,13 @@ fn a_damaged_or_missing_model_keeps_no_other_from_playing() {
         sentence.contains("\"chorale_online\" gives out") && sentence.contains("chorale_offline.onnx"),
         "{sentence}"
     );
+    // Whose answers would have counted beside a network's cannot be asked: it answers alone.
+    assert!(WholePiece::new(ensemble("rock-band"), &models).unwrap().stands_in().is_none());
+    let golden = golden_models().into_iter().find(|golden| golden.model == "pop_research_offline").unwrap();
+    let (_, features) = golden_features(&golden, &golden.cases[0]);
+    let answers = |models: &Models| Network::open(models, &golden.model).unwrap().hear_whole(&features).unwrap();
+    let (alone, both) = (answers(&models), answers(&self::models()));
+    assert!(alone.len() == both.len() && alone.iter().all(|logit| logit.is_finite()) && alone != both);
     let error = crate::synth::Synthesizer::new(&models, 1, crate::synth::Occasion::Live).err().unwrap().to_string();
     assert!(error.contains("prior.onnx"), "{error}");
 }

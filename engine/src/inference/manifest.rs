@@ -157,6 +157,8 @@ pub struct ModelEntry {
     /// Outputs in the graph's order.
     #[serde(rename = "output", default)]
     pub outputs: Vec<TensorEntry>,
+    /// Of an arranger: another whose answers count as much when it hears a whole piece.
+    pub beside: Option<String>,
     /// Of an arranger: what is counted of a piece while its notes are given out, and how much it weighs, 0 to 1
     /// (`arranger/habits.rs`).
     #[serde(default)]

@@ -84,6 +84,7 @@ mod tests {
             made_by: String::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            beside: None,
             habits: BTreeMap::new(),
             figures: BTreeMap::new(),
         }

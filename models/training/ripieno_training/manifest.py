@@ -79,11 +79,11 @@ def write_model_entry(
     outputs: list[dict[str, Any]],
     figures: dict[str, Any],
     path: Path = MANIFEST,
-    habits: dict[str, float] | None = None,
+    more: dict[str, Any] | None = None,
 ) -> None:
     """Adds or replaces a model's entry. Inputs and outputs: dictionaries of name, shape, type (f32, i64), unit.
 
-    habits: of an arranger, the weight of each property that is counted (arranger/habits.py).
+    more: further keys of the entry, such as an arranger's `habits` and `beside` (arranger/beside.py).
     """
     manifest = read(path)
     entry = {
@@ -95,7 +95,7 @@ def write_model_entry(
         "made_by": made_by,
         "input": inputs,
         "output": outputs,
-        **({"habits": habits} if habits else {}),
+        **(more or {}),
         "figures": figures,
     }
     models = [model for model in manifest.get("model", []) if model["name"] != name]

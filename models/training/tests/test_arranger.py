@@ -10,7 +10,7 @@ import torch
 
 from ripieno_training.arranger import data, exporting, table
 from ripieno_training.arranger.assignment import assign, log_softmax
-from ripieno_training.arranger.cli import habits_of
+from ripieno_training.arranger.beside import entry_of, mean_of, with_all
 from ripieno_training.arranger.corpus import Corpus, with_context
 from ripieno_training.arranger.evaluation import HINTS, alone, onnx_run, report, tensors, torch_run, views
 from ripieno_training.arranger.fixtures import PIECES
@@ -145,16 +145,30 @@ def test_the_exported_file_answers_as_the_network_does(model, kind, tmp_path):
         seen = [shown(kind, hints), until(shown(kind, hints), 7)]
         for theirs, mine in zip(onnx_run(file)(seen), ours(seen), strict=True):
             np.testing.assert_allclose(theirs, mine, atol=1e-4)
-    habits = habits_of(network_.config)
-    exporting.write_entry(network_, "x", file, habits, {"accuracy": 25.0}, tmp_path / "manifest.toml")
+    more = entry_of(network_.config)
+    exporting.write_entry(network_, "x", file, more, {"accuracy": 25.0}, tmp_path / "manifest.toml")
     entry = tomllib.loads((tmp_path / "manifest.toml").read_text())["model"][0]
     assert [line["name"] for line in entry["input"]][: len(network_.config["inputs"])] == network_.config["inputs"]
-    # What the recipe of a kind counts, and nothing where it counts nothing.
-    assert entry.get("habits", {}) == habits and bool(habits) == (kind == "pop")
+    # What the recipe of a kind asks beside the network, and nothing where it asks nothing.
+    assert {name: entry[name] for name in ("beside", "habits") if name in entry} == more
+    assert set(more) == ({"beside", "habits"} if kind == "pop" else set())
     states = [line["name"] for line in entry["input"]][len(network_.config["inputs"]) :]
     assert states == list(network_.state()) and set(states) >= ({"h", "c"} if model in STREAMED else set())
     assert [line["name"] for line in entry["output"]] == ["logits", *(f"{name}_out" for name in states)]
     assert entry["output"][0]["shape"] == [1, "notes", len(KINDS[kind].parts) + 1]
+
+
+def test_two_networks_are_asked_and_their_mean_counts(tmp_path):
+    online = network("online", "pop")
+    exporting.write_onnx(online, KINDS["pop"], tmp_path / "pop_research_online.onnx")
+    offline, seen = torch_run(network("offline", "pop")), [shown("pop")]
+    both = with_all(offline, {"beside": "pop_research_online"}, True, tmp_path)(seen)[0]
+    theirs = onnx_run(tmp_path / "pop_research_online.onnx")(seen)[0]
+    mean = (log_softmax(offline(seen)[0][:, 1:]) + log_softmax(theirs[:, 1:])) / 2
+    np.testing.assert_allclose(both[:, 1:], mean, atol=1e-5)
+    # What one alone is sure of outweighs what the other hardly knows.
+    sure, unsure = (lambda _, row=row: [np.array([row], np.float32)] for row in ([0, 9, 0], [0, 0, 1]))
+    assert mean_of([sure, unsure])(seen)[0][0, 1:].argmax() == 0
 
 
 @pytest.mark.parametrize("model", ["online", "offline"])

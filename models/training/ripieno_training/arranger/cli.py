@@ -10,17 +10,19 @@ import yaml
 
 from ..manifest import MANIFEST, read
 from . import splits, table
+from .beside import entry_of, with_all
 from .context import write_golden as write_context_golden
 from .corpus import Corpus, load, read_all
 from .evaluation import Run, accuracy, as_played, hints_of, onnx_run, report, report_of_history, torch_run, views
 from .exporting import halved, write_entry, write_golden, write_onnx
-from .habits import Weights, with_habits
 from .history import write_golden as write_history_golden
 from .kinds import KINDS
 from .model import Arranger, parameters
 from .training import MODELS, load_best, recipe, train
 
 GOLDEN = MANIFEST.parents[1] / "tests" / "golden"
+SHIPPED = MANIFEST.parent / "arranger"
+"""folder of the exported files"""
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -61,11 +63,6 @@ def variant(config: dict) -> str:
     return config["model"] if config["model"] in ("online", "offline") else "_".join([config["model"], *further])
 
 
-def habits_of(config: dict) -> Weights:
-    """What is counted of a piece beside a network's answers: no training is needed, so today's recipe says it."""
-    return recipe(config["kind"], config["model"], [], {}).get("habits", {})
-
-
 def figures_of(run: Run, corpus: Corpus, inputs: list[str], split: str = "test") -> dict:
     """The report, under the hints that the model takes."""
     if "history" in inputs:
@@ -104,8 +101,8 @@ def export(arguments: argparse.Namespace) -> dict:
     name = kind.model(variant(config))
     file = arguments.models / "arranger" / f"{name}.onnx"
     write_onnx(model, kind, file)
-    habits = habits_of(config)
-    run = with_habits(onnx_run(file), habits, whole=not model.state())
+    more = entry_of(config)
+    run = with_all(onnx_run(file), more, not model.state(), file.parent)
     corpus = load(kind, arguments.data, arguments.cache)
     figures = figures_of(run, corpus, config["inputs"])
     if "history" not in config["inputs"]:
@@ -120,7 +117,7 @@ def export(arguments: argparse.Namespace) -> dict:
         "training_minutes": round(state["seconds"] / 60, 1),
         "seed": config["seed"],
     }
-    write_entry(model, name, file, habits, figures, arguments.models / "manifest.toml")
+    write_entry(model, name, file, more, figures, arguments.models / "manifest.toml")
     write_golden(run, model, name, arguments.golden / f"{name}.json")
     keep(model, state, figures)
     return figures
@@ -131,7 +128,7 @@ def evaluate(arguments: argparse.Namespace) -> dict:
     if arguments.checkpoint:
         model, state = load_best(arguments.checkpoint)
         corpus = load(KINDS[state["config"]["kind"]], arguments.data, arguments.cache)
-        run = with_habits(torch_run(halved(model)), habits_of(state["config"]), whole=not model.state())
+        run = with_all(torch_run(halved(model)), entry_of(state["config"]), not model.state(), SHIPPED)
         figures = figures_of(run, corpus, state["config"]["inputs"], arguments.split)
         if arguments.split == "test":
             keep(model, state, figures)
@@ -139,9 +136,9 @@ def evaluate(arguments: argparse.Namespace) -> dict:
     graph = onnx.load(str(arguments.onnx)).graph
     inputs = [line.name for line in graph.input]
     corpus = load(KINDS[arguments.kind], arguments.data, arguments.cache)
-    shipped = {entry["name"]: entry.get("habits", {}) for entry in read(MANIFEST)["model"]}
-    whole = len(graph.output) == 1
-    run = with_habits(onnx_run(arguments.onnx), shipped.get(arguments.onnx.stem, {}), whole)
+    shipped = {entry["name"]: entry for entry in read(MANIFEST)["model"]}
+    entry = shipped.get(arguments.onnx.stem, {})
+    run = with_all(onnx_run(arguments.onnx), entry, len(graph.output) == 1, arguments.onnx.parent)
     return figures_of(run, corpus, inputs, arguments.split)
 
 

@@ -19,7 +19,6 @@ from .corpus import with_context
 from .data import cut, view
 from .evaluation import HINTS, Run, argmax_parts, with_history
 from .fixtures import PIECES
-from .habits import Weights
 from .history import NOTE, PER_PART
 from .kinds import KINDS, UNKNOWN_VELOCITY, Kind
 from .model import Arranger, parameters
@@ -118,15 +117,15 @@ def write_onnx(model: Arranger, kind: Kind, file: Path) -> None:
     onnx.save(graph, str(file))
 
 
-def write_entry(model: Arranger, name: str, file: Path, habits: Weights, figures: dict, manifest: Path) -> None:
-    """The file's entry in the manifest."""
+def write_entry(model: Arranger, name: str, file: Path, more: dict, figures: dict, manifest: Path) -> None:
+    """The file's entry in the manifest. more: what beside.py asks beside it."""
     kind = KINDS[model.config["kind"]]
     made_by = (
         f"python -m ripieno_training.arranger train --kind {kind.name} --model {model.config['model']}"
         " && python -m ripieno_training.arranger export"
     )
     lines = input_lines(model, kind), output_lines(model, kind)
-    write_model_entry(name, file, kind.licence, made_by, parameters(model), *lines, figures, manifest, habits)
+    write_model_entry(name, file, kind.licence, made_by, parameters(model), *lines, figures, manifest, more)
 
 
 def write_golden(run: Run, model: Arranger, name: str, file: Path) -> None:

@@ -7,7 +7,7 @@
 //!
 //! where the count is how many notes with this value each part probably had (the sum of the probabilities, not of
 //! decisions) and the share is the part's share of all notes: naive Bayes with a prior of one note. Live, the notes so
-//! far are counted, as in a cache language model (Kuhn and De Mori 1990); of a whole piece all others, four times over,
+//! far are counted, older ones less, as in a cache language model (Kuhn and De Mori 1990); of a whole piece all others, four times over,
 //! the probabilities renewed each time. What says nothing, as the velocity where all are alike, adds nothing.
 //!
 //! Training computes the same (`ripieno_training/arranger/habits.py`); the golden values of the models that have habits
@@ -19,8 +19,12 @@ use super::network::{Features, TICKS};
 
 /// Times that the notes of a whole piece are counted.
 const ROUNDS: usize = 4;
-/// Notes that each part has from the start, so that none has a share of zero.
+/// Notes that each part has at least had, so that none has a share of zero.
 const LEAST: f64 = 1e-3;
+
+/// What is kept of the counts at each further note while somebody plays: of a thousand notes ago a third. Over pieces of
+/// 2,000 notes it costs nothing, and a long evening's first song does not rule its last.
+const KEPT: f64 = 0.999;
 
 /// What of a note is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +124,7 @@ impl Habits {
             self.weigh(notes, i, None);
             row.iter_mut().zip(&self.added).for_each(|(logit, added)| *logit += *added as f32);
             probabilities(row, &mut self.likely);
+            self.fade();
             self.count(notes, i);
         }
     }
@@ -159,6 +164,12 @@ impl Habits {
                 *added += weight * ((others(part) + share) / (of_all * share)).ln();
             }
         }
+    }
+
+    /// Lets what was counted weigh a little less. No part's share becomes zero, however long it is silent.
+    fn fade(&mut self) {
+        self.tallies.iter_mut().flat_map(|tally| &mut tally.counts).for_each(|count| *count *= KEPT);
+        self.had.iter_mut().for_each(|had| *had = (*had * KEPT).max(LEAST));
     }
 
     /// Counts a note as what it probably is.
@@ -208,6 +219,20 @@ mod tests {
         let mut logits = vec![0.0, 9.0, 0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0];
         habits.so_far(&notes(&[(64, 0, 6), (64, 6, 6), (64, 12, 6)]), &mut logits);
         assert!((logits[7] - logits[8]).abs() < 1e-3, "{logits:?}");
+    }
+
+    #[test]
+    fn what_was_long_ago_weighs_less_than_what_is_now() {
+        let mut habits = Habits::new(&weights(&[("velocity", 0.5)]), 2, true).unwrap().unwrap();
+        // The same velocity, for 2,000 notes one part's and then for 700 the other's.
+        for i in 0..2700 {
+            let (mine, yours) = if i < 2000 { (9.0, 0.0) } else { (0.0, 9.0) };
+            habits.so_far(&notes(&[(90, i, 6)]), &mut [0.0, mine, yours]);
+            habits.so_far(&notes(&[(40, i, 6)]), &mut [0.0, yours, mine]);
+        }
+        let mut logits = vec![0.0; 3];
+        habits.so_far(&notes(&[(90, 2700, 6)]), &mut logits);
+        assert!(logits[2] > logits[1] + 0.1, "{logits:?}");
     }
 
     #[test]

@@ -196,11 +196,11 @@ impl Network {
         let beside = match &entry.beside {
             None => None,
             // One that asks others itself could ask in a circle.
-            Some(other) if online || models.manifest().model(other)?.beside.is_some() => {
+            Some(other) if online || models.manifest().model(other).is_ok_and(|entry| entry.beside.is_some()) => {
                 return Err(mismatch(format!("\"{other}\" cannot answer beside it")));
             }
-            // Where its file is damaged this one answers alone; that file is named where all faults are.
-            Some(other) if models.fault(other).is_some() => None,
+            // Where it is not installed, or damaged, this one answers alone; `Models::faults` has what is damaged.
+            Some(other) if models.manifest().model(other).is_err() || models.fault(other).is_some() => None,
             Some(other) => Some(Box::new(Self::open(models, other)?)),
         };
         if let Some(other) = beside.as_ref().filter(|other| other.voices != voices) {

@@ -22,9 +22,10 @@ def test_what_is_added_is_the_formula() -> None:
     sure = 1 / (1 + np.exp(-9))
     # The second note's velocity is new: only the prior speaks, which adds nothing.
     np.testing.assert_allclose(out[1], logits[1], atol=1e-6)
-    had = np.array([sure + 1 - sure, 1 - sure + sure]) + 1e-3
-    share = had / had.sum()
-    added = 0.5 * np.log((np.array([sure, 1 - sure]) + share) / (2 * share))
+    # What was counted first has faded at the second note.
+    had = 0.999 * np.array([1e-3 + sure, 1e-3 + 1 - sure]) + np.array([1 - sure, sure])
+    share, count = had / had.sum(), 0.999 * np.array([sure, 1 - sure])
+    added = 0.5 * np.log((count + share) / ((count.sum() + 1) * share))
     np.testing.assert_allclose(out[2, 1:] - logits[2, 1:], added, atol=1e-5)
 
 

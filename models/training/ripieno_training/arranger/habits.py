@@ -6,10 +6,10 @@ hand. To the logits of a note is added, for each property of it that has a weigh
     weight * log((count[value, part] + share[part]) / ((count[value] + 1) * share[part]))
 
 where count is how many notes with this value each part probably had (the sum of the probabilities, not of decisions)
-and share is the part's share of all notes: naive Bayes with a prior of one note. Live, the notes so far are counted, as
-in a cache language model (Kuhn and De Mori 1990); of a whole piece all others, four times over, the probabilities new
-each time. What says nothing, as the velocity where all are alike, adds nothing. The engine computes the same
-(`engine/src/arranger/habits.rs`); the golden values of the models that have habits hold both to it.
+and share is the part's share of all notes: naive Bayes with a prior of one note. Live, the notes so far are counted,
+older ones less, as in a cache language model (Kuhn and De Mori 1990); of a whole piece all others, four times over, the
+probabilities new each time. What says nothing, as the velocity where all are alike, adds nothing. The engine computes
+the same (`engine/src/arranger/habits.rs`); the golden values of the models that have habits hold both to it.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,9 @@ from .kinds import TICKS
 ROUNDS = 4
 """times that the notes of a whole piece are counted"""
 LEAST = 1e-3
-"""notes that each part has from the start, so that none has a share of zero"""
+"""notes that each part has at least had, so that none has a share of zero"""
+KEPT = 0.999
+"""of the counts at each further note while somebody plays: of a thousand notes ago a third"""
 Arrays = dict[str, np.ndarray]
 Weights = dict[str, float]
 """by property"""
@@ -57,9 +59,10 @@ def so_far(logits: np.ndarray, x: Arrays, weights: Weights) -> np.ndarray:
             row += weight * np.log((known + share) / ((known.sum() + 1) * share))
         likely = np.exp(row - row.max())
         likely /= likely.sum()
+        had = np.maximum(had * KEPT, LEAST) + likely
         for value, count in zip(values, counts, strict=True):
+            count *= KEPT
             count[value[i]] += likely
-        had += likely
     return out.astype(np.float32)
 
 

@@ -2,8 +2,9 @@
 //!
 //! Which inputs a network asks for, which of them are its memory and which parts it knows is in the manifest; what it
 //! asks for is supplied by name. Its memory is carried from call to call, so that note by note gives what the whole
-//! sequence at once would. What the manifest counts of the piece at hand is added (`habits.rs`). The networks are those of Dong et al., ISMIR 2021, section 4, and our own with the chord's
-//! context (`context.rs`).
+//! sequence at once would. The manifest also says who is asked beside a network, of whole pieces, and what is counted of
+//! the piece at hand (`habits.rs`). The networks are those of Dong et al., ISMIR 2021, section 4, and our own with the
+//! chord's context (`context.rs`).
 
 use super::context;
 use super::habits::Habits;

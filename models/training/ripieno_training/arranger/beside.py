@@ -2,7 +2,7 @@
 
 `beside` is a network of the same ensemble whose answers count as much: the mean of both's log probabilities. `habits`
 are the weights of what is counted of the piece at hand (habits.py). Neither needs training, so that today's recipe says
-it of yesterday's checkpoint.
+it of yesterday's checkpoint. Who is asked is exported before those that ask, and they anew after it.
 """
 
 from collections.abc import Sequence

@@ -7,23 +7,23 @@
 //!
 //! where the count is how many notes with this value each part probably had (the sum of the probabilities, not of
 //! decisions) and the share is the part's share of all notes: naive Bayes with a prior of one note. Live, the notes so
-//! far are counted, older ones less, as in a cache language model (Kuhn and De Mori 1990); of a whole piece all others, four times over,
-//! the probabilities renewed each time. What says nothing, as the velocity where all are alike, adds nothing.
+//! far are counted, older ones less, as in a cache language model (Kuhn and De Mori 1990); of a whole piece all others,
+//! four times over, the probabilities new each time. What says nothing, as the velocity where all are alike, adds next
+//! to nothing.
 //!
 //! Training computes the same (`ripieno_training/arranger/habits.py`); the golden values of the models that have habits
 //! hold both to it.
 
 use std::collections::BTreeMap;
 
-use super::network::{Features, TICKS};
+use super::network::{Features, TICKS, log_sum};
 
 /// Times that the notes of a whole piece are counted.
 const ROUNDS: usize = 4;
 /// Notes that each part has at least had, so that none has a share of zero.
 const LEAST: f64 = 1e-3;
-
 /// What is kept of the counts at each further note while somebody plays: of a thousand notes ago a third. Over pieces of
-/// 2,000 notes it costs nothing, and a long evening's first song does not rule its last.
+/// 2,000 notes it costs 0.06 % of them at most (pop, validation), and a long evening's first song does not rule its last.
 const KEPT: f64 = 0.999;
 
 /// What of a note is counted.
@@ -185,10 +185,8 @@ impl Habits {
 
 /// Probabilities of the parts from their logits.
 fn probabilities(logits: &[f32], out: &mut [f64]) {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    out.iter_mut().zip(logits).for_each(|(out, &logit)| *out = f64::from(logit - top).exp());
-    let all: f64 = out.iter().sum();
-    out.iter_mut().for_each(|out| *out /= all);
+    let all = log_sum(logits);
+    out.iter_mut().zip(logits).for_each(|(out, &logit)| *out = (f64::from(logit) - all).exp());
 }
 
 #[cfg(test)]

@@ -383,7 +383,7 @@ fn mean(ours: &mut [f32], theirs: &[f32], width: usize) {
 }
 
 /// Natural log of the sum of exponentials.
-fn log_sum(logits: &[f32]) -> f64 {
+pub(super) fn log_sum(logits: &[f32]) -> f64 {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f64 = logits.iter().map(|&logit| f64::from(logit - top).exp()).sum();
     f64::from(top) + total.ln()

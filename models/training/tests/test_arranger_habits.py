@@ -43,19 +43,22 @@ def test_what_is_alike_everywhere_says_nothing() -> None:
     seen = notes([64] * 50)
     for counted in (so_far, throughout):
         added = (counted(logits, seen, {"velocity": 1.0}) - logits)[:, 1:]
-        # But for the one note of the prior, it adds the same to every part, which decides nothing.
+        # But for the note itself, which a whole piece's counts leave out, it adds the same to every part.
         assert (added.max(-1) - added.min(-1))[10:].max() < 0.25
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_run_without_weights_is_left_as_it_is(whole: bool) -> None:
+def test_a_run_gets_the_habits_of_each_piece_and_without_weights_none(whole: bool) -> None:
     def run(pieces: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
         return [np.eye(3, dtype=np.float32)[np.arange(len(piece["velocity"])) % 3] for piece in pieces]
 
     pieces = [notes([64, 70, 64]), notes([80, 80])]
     assert with_habits(run, {}, whole) is run
     counted = with_habits(run, {"velocity": 0.5}, whole)(pieces)
-    assert [x.shape for x in counted] == [(3, 3), (2, 3)]
+    by = throughout if whole else so_far
+    for ours, alone, piece in zip(counted, run(pieces), pieces, strict=True):
+        np.testing.assert_array_equal(ours, by(alone, piece, {"velocity": 0.5}))
+    assert (counted[0] != run(pieces)[0]).any()
 
 
 def test_every_value_has_its_place() -> None:

@@ -8,8 +8,8 @@ hand. To the logits of a note is added, for each property of it that has a weigh
 where count is how many notes with this value each part probably had (the sum of the probabilities, not of decisions)
 and share is the part's share of all notes: naive Bayes with a prior of one note. Live, the notes so far are counted,
 older ones less, as in a cache language model (Kuhn and De Mori 1990); of a whole piece all others, four times over, the
-probabilities new each time. What says nothing, as the velocity where all are alike, adds nothing. The engine computes
-the same (`engine/src/arranger/habits.rs`); the golden values of the models that have habits hold both to it.
+probabilities new each time. What says nothing, as the velocity where all are alike, adds next to nothing. The engine
+computes the same (`engine/src/arranger/habits.rs`); the golden values of the models that have habits hold both to it.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .assignment import log_softmax
+from .data import Arrays
 from .evaluation import Run
 from .kinds import TICKS
 
@@ -26,7 +27,6 @@ LEAST = 1e-3
 """notes that each part has at least had, so that none has a share of zero"""
 KEPT = 0.999
 """of the counts at each further note while somebody plays: of a thousand notes ago a third"""
-Arrays = dict[str, np.ndarray]
 Weights = dict[str, float]
 """by property"""
 

@@ -9,6 +9,7 @@ NEEDS = {
     "tests/test_arranger.py": ("torch", "symusic", "onnxruntime"),
     "tests/test_arranger_context.py": ("torch",),
     "tests/test_arranger_data.py": ("torch", "symusic"),
+    "tests/test_arranger_habits.py": ("torch", "symusic"),
     "tests/test_evaluation.py": ("torch", "pyroomacoustics", "soxr", "symusic", "mir_eval"),
     "tests/test_features.py": ("torch",),
     "tests/test_growth.py": ("torch",),

@@ -1,6 +1,7 @@
 //! Running other programs: what they print is shown when they fail, and their absence has a sentence.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -37,6 +38,50 @@ pub fn show(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Lines of a panic's message that are told again: a host's last words are long.
+const PANIC_LINES: usize = 30;
+
+/// Runs tests with their output on ours. Where one fails, the error ends with what each panic said: it would be looked for in
+/// a long output.
+pub fn show_tests(command: &mut Command) -> Result<()> {
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| absent(command))?;
+    let mut panics = Panics::default();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            panics.line(&line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("`{}` failed ({status})\n{}", describe(command), panics.said.join("\n"));
+    }
+    Ok(())
+}
+
+/// What panics said, among what libtest prints of the tests that failed.
+#[derive(Debug, Default)]
+struct Panics {
+    said: Vec<String>,
+    left: usize,
+}
+
+impl Panics {
+    fn line(&mut self, line: &str) {
+        if line.starts_with("thread '") && line.contains("panicked at") {
+            self.left = PANIC_LINES;
+        } else if line.starts_with("stack backtrace:") || line.starts_with("note: ") || line.starts_with("---- ") {
+            self.left = 0;
+        }
+        if self.left > 0 {
+            self.left -= 1;
+            self.said.push(line.to_owned());
+        }
+    }
+}
+
 /// Runs it in silence; what it printed is shown if it fails.
 pub fn quiet(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| absent(command))?;
@@ -64,4 +109,43 @@ pub fn describe(command: &Command) -> String {
         path.strip_prefix(&root).unwrap_or(path).display().to_string()
     };
     std::iter::once(command.get_program()).chain(command.get_args()).map(short).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_panic_said_is_found_in_the_output_of_tests() {
+        let mut panics = Panics::default();
+        let output = "running 2 tests\n\n---- one stdout ----\n\nthread 'one' (7) panicked at cases/truth.rs:8:5:\n\
+            assertion `left == right` failed\n  left: 1\n right: 2\nstack backtrace:\n   0: begin\n\n---- two stdout ----\n\
+            thread 'two' panicked at cases/truth.rs:9:5:\nardour failed\nnote: run with `RUST_BACKTRACE=1`\nfailures:\n    one";
+        output.lines().for_each(|line| panics.line(line));
+        let said = [
+            "thread 'one' (7) panicked at cases/truth.rs:8:5:",
+            "assertion `left == right` failed",
+            "  left: 1",
+            " right: 2",
+            "thread 'two' panicked at cases/truth.rs:9:5:",
+            "ardour failed",
+        ];
+        assert_eq!(panics.said, said);
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let mut panics = Panics::default();
+        panics.line("thread 'one' panicked at cases/truth.rs:8:5:");
+        (0..100).for_each(|_| panics.line("more"));
+        assert_eq!(panics.said.len(), PANIC_LINES);
+    }
+
+    #[test]
+    fn tests_that_fail_say_so() {
+        let error =
+            show_tests(program("sh").args(["-c", "echo \"thread 'a' panicked at b:\"; echo why; exit 3"])).unwrap_err();
+        assert!(error.to_string().ends_with("thread 'a' panicked at b:\nwhy"), "{error}");
+        show_tests(&mut program("true")).unwrap();
+    }
 }

@@ -60,6 +60,15 @@ impl Checks {
         passed
     }
 
+    /// A check that is one run of Rust tests.
+    fn tests(&mut self, stands_on: bool, name: &'static str, command: &mut Command) -> bool {
+        self.check(stands_on, name, |progress| {
+            progress.step(name);
+            shell::show_tests(command)?;
+            Ok(String::new())
+        })
+    }
+
     /// A check that is one command.
     fn command(&mut self, stands_on: bool, name: &'static str, command: &mut Command) -> bool {
         self.check(stands_on, name, |progress| {
@@ -92,7 +101,7 @@ pub fn run() -> Result<()> {
         "documentation",
         shell::cargo().args(["doc", "--workspace", "--no-deps", "--lib"]).env("RUSTDOCFLAGS", "-D warnings"),
     );
-    checks.command(
+    checks.tests(
         ready,
         "the rooms, each by itself",
         shell::cargo().args(["test", "--workspace", "--no-fail-fast"]).env("ORT_DISABLE_TELEMETRY", "1"),
@@ -121,10 +130,10 @@ pub fn run() -> Result<()> {
         command.env("RIPIENO_PYTHON", layout::python());
         command
     };
-    checks.command(bundled, "faults", &mut whole("faults"));
-    checks.command(bundled, "CLAP, from the bundle", &mut whole("bundle"));
-    checks.command(bundled, "VST3, in four hosts", &mut whole("hosts"));
-    checks.command(bundled, "latency and bounces, to the sample", &mut whole("truth"));
+    checks.tests(bundled, "faults", &mut whole("faults"));
+    checks.tests(bundled, "CLAP, from the bundle", &mut whole("bundle"));
+    checks.tests(bundled, "VST3, in four hosts", &mut whole("hosts"));
+    checks.tests(bundled, "latency and bounces, to the sample", &mut whole("truth"));
     checks.check(bundled, "the demo", |progress| {
         let report = demo::play(progress)?;
         let figure = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
@@ -168,5 +177,12 @@ fn table(checks: &Checks) -> Result<()> {
     }
     println!("\n{} passed, {} failed", checks.lines.len() - failed.len(), failed.len());
     println!("in {}", clock(checks.progress.elapsed()));
+    for line in &checks.lines {
+        if let Outcome::Failed(cause) = &line.outcome
+            && cause.lines().nth(1).is_some()
+        {
+            println!("\n{}: {cause}", line.name);
+        }
+    }
     if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join(", ")) }
 }

@@ -13,19 +13,30 @@ pub(super) const HURRY: f64 = 0.4;
 /// A bounce is over when a window takes at least this share: a host that bounces on a busy machine may dawdle, and one that
 /// plays cannot be early by so much for so long.
 const PLAYS: f64 = 0.75;
+/// While it bounces, no gap between two blocks counts for more than this, in seconds, or than the audio that it was for: a
+/// host that writes to a slow disk, on a machine that others use too, may stand still for long, once. One that plays is
+/// slow at every block.
+const LONGEST_STALL: f64 = 0.25;
 
 /// Measures the host's own time between blocks, without what our waiting adds to it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    begun: Instant,
+    /// When the block before came.
+    last: Instant,
+    /// What we kept the host waiting since.
     waited: Duration,
+    /// The host's own time in this window, in seconds.
+    took: f64,
+    /// Samples in this window, and of the block before.
     samples: u64,
+    block: usize,
     bouncing: bool,
 }
 
 impl Pace {
     pub fn new() -> Self {
-        Self { begun: Instant::now(), waited: Duration::ZERO, samples: 0, bouncing: false }
+        let last = Instant::now();
+        Self { last, waited: Duration::ZERO, took: 0.0, samples: 0, block: 0, bouncing: false }
     }
 
     /// A block of `frames` samples at `rate` Hz is about to be rendered. Returns whether the host bounces.
@@ -39,11 +50,15 @@ impl Pace {
     }
 
     fn block_at(&mut self, now: Instant, frames: usize, rate: u32) -> bool {
-        let played = self.samples as f64 / f64::from(rate);
+        let seconds = |samples: u64| samples as f64 / f64::from(rate);
+        let gap = now.saturating_duration_since(self.last).saturating_sub(self.waited).as_secs_f64();
+        let longest = if self.bouncing { seconds(self.block as u64).max(LONGEST_STALL) } else { f64::INFINITY };
+        (self.last, self.waited, self.block) = (now, Duration::ZERO, frames);
+        self.took += gap.min(longest);
+        let played = seconds(self.samples);
         if played >= WINDOW_SECONDS {
-            let took = now.saturating_duration_since(self.begun).saturating_sub(self.waited).as_secs_f64();
-            let bouncing = took < if self.bouncing { PLAYS } else { HURRY } * played;
-            *self = Self { begun: now, waited: Duration::ZERO, samples: 0, bouncing };
+            self.bouncing = self.took < if self.bouncing { PLAYS } else { HURRY } * played;
+            (self.took, self.samples) = (0.0, 0);
         }
         self.samples += frames as u64;
         self.bouncing
@@ -57,7 +72,7 @@ mod tests {
     /// Whether 2 s of blocks look like a bounce, when each comes `gap` seconds after the one before.
     fn bounces(gap: f64, waited: f64) -> bool {
         let mut pace = Pace::new();
-        let mut now = pace.begun;
+        let mut now = pace.last;
         (0..188).fold(false, |_, _| {
             now += Duration::from_secs_f64(gap + waited);
             pace.waited(Duration::from_secs_f64(waited));
@@ -83,7 +98,7 @@ mod tests {
     #[test]
     fn a_bounce_that_dawdles_is_still_a_bounce() {
         let mut pace = Pace::new();
-        let mut now = pace.begun;
+        let mut now = pace.last;
         for _ in 0..100 {
             pace.block_at(now, 512, 48_000);
         }
@@ -94,9 +109,37 @@ mod tests {
     }
 
     #[test]
+    fn a_bounce_that_stands_still_for_two_seconds_is_still_a_bounce() {
+        let mut pace = Pace::new();
+        let mut now = pace.last;
+        for _ in 0..100 {
+            pace.block_at(now, 512, 48_000);
+        }
+        for block in 0..400 {
+            now += if block % 100 == 50 { Duration::from_secs(2) } else { Duration::from_millis(1) };
+            assert!(pace.block_at(now, 512, 48_000), "block {block}");
+        }
+    }
+
+    #[test]
+    fn blocks_longer_than_a_stall_end_a_bounce_too() {
+        let mut pace = Pace::new();
+        let mut now = pace.last;
+        for _ in 0..20 {
+            pace.block_at(now, 32_768, 48_000);
+        }
+        assert!(pace.bouncing);
+        for _ in 0..4 {
+            now += Duration::from_secs_f64(32_768.0 / 48_000.0);
+            pace.block_at(now, 32_768, 48_000);
+        }
+        assert!(!pace.bouncing);
+    }
+
+    #[test]
     fn a_bounce_ends_when_the_host_plays_again() {
         let mut pace = Pace::new();
-        let mut now = pace.begun;
+        let mut now = pace.last;
         for _ in 0..100 {
             pace.block_at(now, 512, 48_000);
         }
@@ -111,7 +154,7 @@ mod tests {
     #[test]
     fn a_sound_card_that_asks_for_several_blocks_at_once_is_no_bounce() {
         let mut pace = Pace::new();
-        let mut now = pace.begun;
+        let mut now = pace.last;
         for burst in 0..40 {
             now += Duration::from_secs_f64(8.0 * 512.0 / 48_000.0);
             for _ in 0..8 {

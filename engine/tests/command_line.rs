@@ -232,6 +232,42 @@ fn every_kind_of_score_is_evaluated_alike() {
     }
 }
 
+/// Zones learnt from a piece that trains are that piece's best, and not those of the piece they are measured on.
+#[test]
+fn zones_are_fitted_to_the_pieces_that_train() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (trains, test) = (parted_piece(), transposed(parted_piece(), 12));
+    std::fs::create_dir(at("composer")).unwrap();
+    trains.write(&at("composer/trains.mid")).unwrap();
+    test.write(&at("composer/tested.mid")).unwrap();
+    std::fs::write(at("split.csv"), "file,split\ncomposer/tested.mid,test\n").unwrap();
+    let measured = |more: &[&str]| {
+        let (data, split) = (folder.path().to_str().unwrap(), at("split.csv"));
+        let arguments = ["evaluate", "arranger", "--data", data, "--ensemble", "string-quartet", "--json"];
+        ripieno(&[&arguments[..], &["--split", split.to_str().unwrap()], more].concat(), &[])
+    };
+    let report = |more: &[&str]| -> serde_json::Value {
+        let done = measured(more);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        serde_json::from_slice(&done.stdout).unwrap()
+    };
+    // Parts lie at 88 to 92, 64 to 68, 55 to 59 and 48 to 52, in the tested piece an octave higher.
+    let own = report(&["--model", "zone", "--fit", "train", "--set", "train"]);
+    assert_eq!(own["correct"], own["notes"], "{own:#}");
+    let other = report(&["--model", "zone", "--fit", "train"]);
+    assert_eq!(other["zones"], own["zones"]);
+    assert!(other["correct"].as_u64() < other["notes"].as_u64(), "{other:#}");
+    assert_eq!(report(&["--model", "zone-oracle"])["correct"], other["notes"]);
+    let refused = measured(&["--model", "closest", "--fit", "train"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--fit is for zone"));
+}
+
+fn transposed(mut score: Score, semitones: u8) -> Score {
+    score.tracks.iter_mut().flat_map(|track| &mut track.notes).for_each(|note| note.pitch += semitones);
+    score
+}
+
 #[test]
 fn muspys_ten_measures_are_told_as_text_and_as_json() {
     let folder = tempfile::tempdir().unwrap();

@@ -230,7 +230,11 @@ def test_the_table_has_a_line_per_model_and_inputs(tmp_path):
             "figures": figures | {"accuracy": 71.5 + more},
         }
         (tmp_path / f"x-{seed}.json").write_text(json.dumps(result))
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "game-closest-mono.json").write_text(json.dumps({"accuracy": 43.73}))
     lines = table.table(tmp_path).splitlines()
+    rule = "| closest pitch, a chord together | entry hints | - (89.76) | - (42.82) | 43.73 (49.91) | - (32.28) |"
+    assert rule in lines
     assert "| ours, online | no hints | - | 72.00 ±0.71 | - | - |" in lines
     assert "| LSTM, online | no hints | - (93.02) | - (67.43) | - (50.22) | - (74.14) |" in lines
 

@@ -72,6 +72,17 @@ impl Separation {
         Ok(Self::Mlp { judged: Box::new(judged), true_history })
     }
 
+    /// The zones that give most notes of a set of pieces to their own parts.
+    pub fn best_zones(pieces: &[PartedPiece], parts: usize) -> Self {
+        let mut counts = vec![[0; 128]; parts];
+        for piece in pieces {
+            for (sum, of) in counts.iter_mut().zip(baselines::histogram(&piece.notes, &piece.parts, parts)) {
+                sum.iter_mut().zip(of).for_each(|(sum, count)| *sum += count);
+            }
+        }
+        Self::Zones(baselines::best_zones(&counts).0)
+    }
+
     /// The part that has most notes in a set of pieces.
     pub fn most_common(pieces: &[PartedPiece], parts: usize) -> Self {
         let mut counts = vec![0; parts];

@@ -1,6 +1,6 @@
 //! `ripieno evaluate`, and of it `arranger`: how well parts are told apart, on files whose parts are known.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
@@ -38,6 +38,10 @@ pub struct Arguments {
     /// For zone: the lowest key of every part but the last, as 69,63,57; by default the ensemble's.
     #[arg(long, value_delimiter = ',')]
     zones: Option<Vec<u8>>,
+    /// For zone and most-common: what gives most notes of this set of --split to their own parts; train is what the
+    /// table does not name. Without it most-common counts the pieces that it is measured on.
+    #[arg(long, requires = "split", conflicts_with = "zones")]
+    fit: Option<String>,
     /// What a network is told of the true parts.
     #[arg(long, value_enum, default_value_t = Hints::None)]
     hints: Hints,
@@ -91,7 +95,12 @@ pub fn run(evaluation: &Evaluation) -> Result<(), Failure> {
 
 fn arranger(arguments: &Arguments) -> Result<(), Failure> {
     let ensemble = ensembles::named(&arguments.ensemble)?;
-    let (pieces, left_out) = pieces(arguments, &ensemble)?;
+    let (mut pieces, left_out) = pieces(arguments, &ensemble, &arguments.set)?;
+    let longest = arguments.longest.unwrap_or(usize::MAX);
+    for piece in &mut pieces {
+        piece.notes.truncate(longest);
+        piece.parts.truncate(longest);
+    }
     let model = arguments.model.clone().or_else(|| ensemble.models.first().cloned()).unwrap_or("zone".into());
     let mut separation = separation(arguments, &ensemble, &model, &pieces)?;
     let (entry, pitch) = match arguments.hints {
@@ -111,26 +120,28 @@ fn arranger(arguments: &Arguments) -> Result<(), Failure> {
     }
     let measures = tally.measures();
     if arguments.json {
-        say!("{:#}", report(&model, &ensemble, &tally, &measures, left_out));
+        let mut report = report(&model, &ensemble, &tally, &measures, left_out);
+        if let Separation::Zones(zones) = &separation {
+            report["zones"] = json!(zones);
+        }
+        say!("{report:#}");
     } else {
         print(&model, &ensemble, &tally, &measures, left_out);
+        if let Separation::Zones(zones) = &separation {
+            say!("\nzones: {}", zones.iter().map(u8::to_string).collect::<Vec<_>>().join(","));
+        }
     }
     Ok(())
 }
 
-/// The pieces of the folder, and how many files were left out.
-fn pieces(arguments: &Arguments, ensemble: &Ensemble) -> Result<(Vec<PartedPiece>, usize), Failure> {
-    let files = files(&arguments.data, arguments.split.as_deref(), &arguments.set)?;
+/// The pieces of the folder that are in a set, and how many files were left out.
+fn pieces(arguments: &Arguments, ensemble: &Ensemble, set: &str) -> Result<(Vec<PartedPiece>, usize), Failure> {
+    let files = files(&arguments.data, arguments.split.as_deref(), set)?;
     let grid = if arguments.game { Grid::Game } else { Grid::Quarters };
     let (mut pieces, mut left_out) = (Vec::new(), 0);
     for file in &files {
         match evaluation::read(file, ensemble, grid) {
-            Ok(mut piece) => {
-                let longest = arguments.longest.unwrap_or(usize::MAX);
-                piece.notes.truncate(longest);
-                piece.parts.truncate(longest);
-                pieces.push(piece);
-            }
+            Ok(piece) => pieces.push(piece),
             Err(error) => {
                 note!("{error}");
                 left_out += 1;
@@ -144,14 +155,22 @@ fn pieces(arguments: &Arguments, ensemble: &Ensemble) -> Result<(Vec<PartedPiece
     Ok((pieces, left_out))
 }
 
+/// The set of the files that a table does not name.
+const TRAIN: &str = "train";
+
 /// Scores of a folder, by name; with a table only those that it puts in a set.
 pub fn files(data: &Path, split: Option<&Path>, set: &str) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     find(data, &mut files)?;
     files.sort();
     if let Some(table) = split {
-        let names = names_of(table, set)?;
-        files.retain(|file| names.iter().any(|name| file.ends_with(name)));
+        let sets = sets_of(table)?;
+        let set_of = |file: &Path| {
+            // A name may hold folders: of those that the file ends with, the one of most of them.
+            let ends: Vec<PathBuf> = tails(file).collect();
+            ends.iter().find_map(|end| sets.get(end)).map_or(TRAIN, String::as_str) == set
+        };
+        files.retain(|file| set_of(file));
     }
     Ok(files)
 }
@@ -170,8 +189,14 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The names of a set in a table; a name may hold folders.
-fn names_of(table: &Path, set: &str) -> Result<HashSet<PathBuf>, Failure> {
+/// What a path ends with, the longest first: itself, without its first folder, and so on to the file's name.
+fn tails(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let components: Vec<_> = path.components().collect();
+    (0..components.len()).map(move |from| components[from..].iter().collect())
+}
+
+/// The set of every name in a table; a name may hold folders.
+fn sets_of(table: &Path) -> Result<HashMap<PathBuf, String>, Failure> {
     let text =
         std::fs::read_to_string(table).map_err(|error| format!("{} cannot be read: {error}.", table.display()))?;
     let mut lines = text.lines();
@@ -189,7 +214,7 @@ fn names_of(table: &Path, set: &str) -> Result<HashSet<PathBuf>, Failure> {
         let (name, set) = line.rsplit_once(',')?;
         Some((name.trim_matches('"').to_owned(), set.to_owned()))
     };
-    Ok(lines.filter_map(row).filter(|(_, of)| of.trim() == set).map(|(name, _)| PathBuf::from(name)).collect())
+    Ok(lines.filter_map(row).map(|(name, set)| (PathBuf::from(name), set.trim().to_owned())).collect())
 }
 
 fn separation(
@@ -199,6 +224,14 @@ fn separation(
     pieces: &[PartedPiece],
 ) -> Result<Separation, Failure> {
     let parts = ensemble.parts.len();
+    if let Some(set) = &arguments.fit {
+        let fitted: fn(&[PartedPiece], usize) -> Separation = match model {
+            "zone" => Separation::best_zones,
+            "most-common" => Separation::most_common,
+            _ => return Err(format!("{model} is not fitted to pieces: --fit is for zone and most-common.").into()),
+        };
+        return Ok(fitted(&self::pieces(arguments, ensemble, set)?.0, parts));
+    }
     Ok(match model {
         "zone" => {
             let zones = arguments.zones.as_ref().unwrap_or(&ensemble.zones);

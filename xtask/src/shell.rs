@@ -141,6 +141,7 @@ mod tests {
         assert_eq!(panics.said.len(), PANIC_LINES);
     }
 
+    #[cfg(unix)]
     #[test]
     fn tests_that_fail_say_so() {
         let error =

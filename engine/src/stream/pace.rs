@@ -69,97 +69,82 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Whether 2 s of blocks look like a bounce, when each comes `gap` seconds after the one before.
-    fn bounces(gap: f64, waited: f64) -> bool {
-        let mut pace = Pace::new();
-        let mut now = pace.last;
-        (0..188).fold(false, |_, _| {
-            now += Duration::from_secs_f64(gap + waited);
-            pace.waited(Duration::from_secs_f64(waited));
-            pace.block_at(now, 512, 48_000)
-        })
+    const RATE: u32 = 48_000;
+
+    /// A host with a clock of its own.
+    struct Host {
+        pace: Pace,
+        now: Instant,
+        frames: usize,
+    }
+
+    impl Host {
+        fn new(frames: usize) -> Self {
+            let pace = Pace::new();
+            Self { pace, now: pace.last, frames }
+        }
+
+        /// One that has bounced for a second or more.
+        fn bouncing(frames: usize) -> Self {
+            let mut host = Self::new(frames);
+            let seen = (0..RATE as usize / frames + 20).fold(false, |_, _| host.block(0.0));
+            assert!(seen, "a host that asks at once bounces");
+            host
+        }
+
+        /// A block comes, so many times its own length after the one before. Returns whether that is a bounce.
+        fn block(&mut self, gap: f64) -> bool {
+            self.after(gap * self.frames as f64 / f64::from(RATE))
+        }
+
+        /// A block comes, so many seconds after the one before.
+        fn after(&mut self, seconds: f64) -> bool {
+            self.now += Duration::from_secs_f64(seconds);
+            self.pace.block_at(self.now, self.frames, RATE)
+        }
     }
 
     #[test]
     fn blocks_at_the_pace_of_a_sound_card_are_no_bounce() {
-        assert!(!bounces(512.0 / 48_000.0, 0.0));
-    }
-
-    #[test]
-    fn blocks_that_come_at_once_are_a_bounce() {
-        assert!(bounces(0.0001, 0.0));
+        let mut host = Host::new(512);
+        assert!((0..188).all(|_| !host.block(1.0)));
     }
 
     #[test]
     fn a_bounce_that_waits_for_us_is_still_a_bounce() {
-        assert!(bounces(0.0001, 0.02));
+        let mut host = Host::new(512);
+        let seen = (0..188).fold(false, |_, _| {
+            host.pace.waited(Duration::from_millis(20));
+            host.after(0.0201)
+        });
+        assert!(seen);
     }
 
     #[test]
     fn a_bounce_that_dawdles_is_still_a_bounce() {
-        let mut pace = Pace::new();
-        let mut now = pace.last;
-        for _ in 0..100 {
-            pace.block_at(now, 512, 48_000);
-        }
-        for _ in 0..400 {
-            now += Duration::from_secs_f64(0.6 * 512.0 / 48_000.0);
-            assert!(pace.block_at(now, 512, 48_000));
-        }
+        let mut host = Host::bouncing(512);
+        assert!((0..400).all(|_| host.block(0.6)));
     }
 
     #[test]
     fn a_bounce_that_stands_still_for_two_seconds_is_still_a_bounce() {
-        let mut pace = Pace::new();
-        let mut now = pace.last;
-        for _ in 0..100 {
-            pace.block_at(now, 512, 48_000);
-        }
-        for block in 0..400 {
-            now += if block % 100 == 50 { Duration::from_secs(2) } else { Duration::from_millis(1) };
-            assert!(pace.block_at(now, 512, 48_000), "block {block}");
-        }
+        let mut host = Host::bouncing(512);
+        assert!((0..400).all(|block| host.after(if block % 100 == 50 { 2.0 } else { 0.001 })));
     }
 
-    #[test]
-    fn blocks_longer_than_a_stall_end_a_bounce_too() {
-        let mut pace = Pace::new();
-        let mut now = pace.last;
-        for _ in 0..20 {
-            pace.block_at(now, 32_768, 48_000);
-        }
-        assert!(pace.bouncing);
-        for _ in 0..4 {
-            now += Duration::from_secs_f64(32_768.0 / 48_000.0);
-            pace.block_at(now, 32_768, 48_000);
-        }
-        assert!(!pace.bouncing);
-    }
-
+    /// Of blocks longer than what counts of a standstill, too.
     #[test]
     fn a_bounce_ends_when_the_host_plays_again() {
-        let mut pace = Pace::new();
-        let mut now = pace.last;
-        for _ in 0..100 {
-            pace.block_at(now, 512, 48_000);
+        for (frames, blocks) in [(512, 100), (32_768, 4)] {
+            let mut host = Host::bouncing(frames);
+            let seen = (0..blocks).fold(true, |_, _| host.block(1.0));
+            assert!(!seen, "blocks of {frames}");
         }
-        assert!(pace.bouncing);
-        for _ in 0..100 {
-            now += Duration::from_secs_f64(512.0 / 48_000.0);
-            pace.block_at(now, 512, 48_000);
-        }
-        assert!(!pace.bouncing);
     }
 
     #[test]
     fn a_sound_card_that_asks_for_several_blocks_at_once_is_no_bounce() {
-        let mut pace = Pace::new();
-        let mut now = pace.last;
-        for burst in 0..40 {
-            now += Duration::from_secs_f64(8.0 * 512.0 / 48_000.0);
-            for _ in 0..8 {
-                assert!(!pace.block_at(now, 512, 48_000), "burst {burst}");
-            }
-        }
+        let mut host = Host::new(512);
+        assert!((0..320).all(|block| !host.block(if block % 8 == 0 { 8.0 } else { 0.0 })));
     }
 }

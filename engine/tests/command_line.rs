@@ -238,10 +238,10 @@ fn zones_are_fitted_to_the_pieces_that_train() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let (trains, test) = (parted_piece(), transposed(parted_piece(), 12));
-    std::fs::create_dir(at("composer")).unwrap();
-    trains.write(&at("composer/trains.mid")).unwrap();
-    test.write(&at("composer/tested.mid")).unwrap();
-    std::fs::write(at("split.csv"), "file,split\ncomposer/tested.mid,test\n").unwrap();
+    std::fs::create_dir(at("haydn")).unwrap();
+    trains.write(&at("haydn/trains.mid")).unwrap();
+    test.write(&at("haydn/tested.mid")).unwrap();
+    std::fs::write(at("split.csv"), "file,split\nhaydn/tested.mid,test\n").unwrap();
     let measured = |more: &[&str]| {
         let (data, split) = (folder.path().to_str().unwrap(), at("split.csv"));
         let arguments = ["evaluate", "arranger", "--data", data, "--ensemble", "string-quartet", "--json"];

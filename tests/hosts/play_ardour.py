@@ -89,7 +89,7 @@ for _ = 1, 300 do
   local now = track:signal_latency ()
   still = now == latency and still + 1 or 0
   latency = now
-  if still >= (latency > 0 and 10 or 100) then break end
+  if still == 20 then break end
 end
 
 -- The latency as the track sees it: the notes come in while it plays, so Ardour has nothing to move.

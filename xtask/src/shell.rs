@@ -1,5 +1,6 @@
 //! Running other programs: what they print is shown when they fail, and their absence has a sentence.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -38,7 +39,7 @@ pub fn show(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Lines of a panic's message that are told again: a host's last words are long.
+/// Lines of a panic's message that are told again, besides the first: the last, where a host that failed says why.
 const PANIC_LINES: usize = 30;
 
 /// Runs tests with their output on ours. Where one fails, the error ends with what each panic said: it would be looked for in
@@ -56,7 +57,7 @@ pub fn show_tests(command: &mut Command) -> Result<()> {
     }
     let status = child.wait()?;
     if !status.success() {
-        bail!("`{}` failed ({status})\n{}", describe(command), panics.said.join("\n"));
+        bail!("`{}` failed ({status})\n{}", describe(command), panics.text());
     }
     Ok(())
 }
@@ -64,21 +65,30 @@ pub fn show_tests(command: &mut Command) -> Result<()> {
 /// What panics said, among what libtest prints of the tests that failed.
 #[derive(Debug, Default)]
 struct Panics {
-    said: Vec<String>,
-    left: usize,
+    said: Vec<VecDeque<String>>,
+    speaking: bool,
 }
 
 impl Panics {
     fn line(&mut self, line: &str) {
+        // The panic's own backtrace, and that of an error which it tells.
+        let over = ["stack backtrace:", "Stack backtrace:", "note: run with `RUST_BACKTRACE", "---- ", "failures:"];
         if line.starts_with("thread '") && line.contains("panicked at") {
-            self.left = PANIC_LINES;
-        } else if line.starts_with("stack backtrace:") || line.starts_with("note: ") || line.starts_with("---- ") {
-            self.left = 0;
+            self.said.push(VecDeque::new());
+            self.speaking = true;
+        } else if over.iter().any(|start| line.starts_with(start)) {
+            self.speaking = false;
         }
-        if self.left > 0 {
-            self.left -= 1;
-            self.said.push(line.to_owned());
+        if let Some(said) = self.said.last_mut().filter(|_| self.speaking) {
+            if said.len() > PANIC_LINES {
+                said.remove(1);
+            }
+            said.push_back(line.to_owned());
         }
+    }
+
+    fn text(&self) -> String {
+        self.said.iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -130,15 +140,19 @@ mod tests {
             "thread 'two' panicked at cases/truth.rs:9:5:",
             "ardour failed",
         ];
-        assert_eq!(panics.said, said);
+        assert_eq!(panics.text(), said.join("\n"));
     }
 
     #[test]
-    fn a_long_message_is_cut() {
+    fn of_a_long_message_the_last_lines_are_kept() {
         let mut panics = Panics::default();
         panics.line("thread 'one' panicked at cases/truth.rs:8:5:");
-        (0..100).for_each(|_| panics.line("more"));
-        assert_eq!(panics.said.len(), PANIC_LINES);
+        (0..100).for_each(|i| panics.line(&format!("word {i}")));
+        panics.line("Stack backtrace:");
+        panics.line("   0: record");
+        let text = panics.text();
+        assert_eq!(text.lines().count(), 1 + PANIC_LINES);
+        assert!(text.starts_with("thread 'one' panicked") && text.ends_with("word 98\nword 99"), "{text}");
     }
 
     #[cfg(unix)]

@@ -38,8 +38,8 @@ pub struct Arguments {
     /// For zone: the lowest key of every part but the last, as 69,63,57; by default the ensemble's.
     #[arg(long, value_delimiter = ',')]
     zones: Option<Vec<u8>>,
-    /// For zone and most-common: what gives most notes of this set of --split to their own parts; train is what the
-    /// table does not name. Without it most-common counts the pieces that it is measured on.
+    /// For zone and most-common: what gives most notes of this set of --split to their own parts; in train is
+    /// also what the table does not name. Without it most-common counts the pieces that it is measured on.
     #[arg(long, requires = "split", conflicts_with = "zones")]
     fit: Option<String>,
     /// What a network is told of the true parts.
@@ -165,12 +165,8 @@ pub fn files(data: &Path, split: Option<&Path>, set: &str) -> Result<Vec<PathBuf
     files.sort();
     if let Some(table) = split {
         let sets = sets_of(table)?;
-        let set_of = |file: &Path| {
-            // A name may hold folders: of those that the file ends with, the one of most of them.
-            let ends: Vec<PathBuf> = tails(file).collect();
-            ends.iter().find_map(|end| sets.get(end)).map_or(TRAIN, String::as_str) == set
-        };
-        files.retain(|file| set_of(file));
+        // A name may hold folders: of the names that a file ends with, the one with most of them says its set.
+        files.retain(|file| tails(file).find_map(|end| sets.get(&end)).map_or(TRAIN, String::as_str) == set);
     }
     Ok(files)
 }

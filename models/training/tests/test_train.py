@@ -15,12 +15,14 @@ from ripieno_training.diffusion import alpha_bars
 from ripieno_training.evaluate_synth import Chain
 from ripieno_training.export import main as export
 from ripieno_training.manifest import OCCASIONS, denoiser_for
+from ripieno_training.networks.discriminators import Judges
 from ripieno_training.signatures import SIGNATURES, example
+from ripieno_training.synthesis import spectral_distance
 from ripieno_training.train import load_bounded, load_network
 from ripieno_training.train.__main__ import DENOISERS, main
-from ripieno_training.train.adversarial import AdversarialLoss, apart, deceived, discerned
+from ripieno_training.train.adversary import Adversary, apart, deceived, discerned
 from ripieno_training.train.checkpoint import network, recipe
-from ripieno_training.train.distil import DistilLoss
+from ripieno_training.train.distil_losses import AdversarialDistilLoss, DistilLoss
 from ripieno_training.train.run import changed
 
 CLIPS = (("concert-grand", "piano"), ("guitar-room", "guitar"))
@@ -178,7 +180,7 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
         "2",
         "--resume",
     ]
-    monkeypatch.setattr(sys, "argv", [*given, "--set", "frames=32", "batch=2"])
+    monkeypatch.setattr(sys, "argv", [*given, "--adversarial", "--set", "frames=32", "batch=2"])
     main()
     students = [torch.load(out / f"denoiser_distilled_{n}.pt", weights_only=False) for n in (2, 1)]
     assert [s["kept"]["times"] for s in students] == [[999, 499], [999]]
@@ -237,15 +239,15 @@ def test_a_vocoder_goes_on_against_judges_that_are_kept(clips: Path, few: Path, 
 
 def test_judges_learn_to_tell_noise_from_a_tone_and_then_say_so() -> None:
     torch.manual_seed(4)
-    config = {"windows": [512, 1024], "adversary": dict(periods=[2, 3], windows=[256], width=4, rate=2e-3, clip=10.0)}
-    loss_of = AdversarialLoss(config, {}, torch.device("cpu"))
+    judges = Judges(periods=[2, 3], windows=[256], width=4)
+    adversary = Adversary(judges, {"rate": 2e-3, "clip": 10.0}, {})
     tone, noise = torch.sin(torch.arange(8192) * 0.05).expand(2, -1), 0.5 * torch.randn(2, 8192)
-    before = discerned(loss_of.judges(noise), loss_of.judges(tone)).item()
+    before = discerned(judges(noise), judges(tone)).item()
     for _ in range(25):
-        loss_of.learn(noise, tone)
-    assert discerned(loss_of.judges(noise), loss_of.judges(tone)).item() < 0.5 * before
-    assert deceived(loss_of.judges(noise)) > 0 > deceived(loss_of.judges(tone))
-    assert apart(loss_of.judges(tone), loss_of.judges(tone)) == 0.0
+        adversary.learn(noise, tone)
+    assert discerned(judges(noise), judges(tone)).item() < 0.5 * before
+    assert deceived(judges(noise)) > 0 > deceived(judges(tone))
+    assert apart(judges(tone), judges(tone)) == 0.0
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
@@ -269,6 +271,40 @@ def test_a_perfect_teacher_teaches_its_student_the_truth(steps: int) -> None:
     assert loss_of(lambda x, *conditions: 1.1 * perfect(x, *conditions), batch) > 1e-3
 
 
+@pytest.mark.parametrize("judged", [False, True])
+def test_against_judges_a_student_plays_what_it_cannot_know_in_place_of_its_mean(judged: bool) -> None:
+    torch.manual_seed(3)
+    weights = {"distance": 1.0, "teach": 0.0, "deceive": 1.0 if judged else 0.0, "match": 0.0}
+    adversary = weights | {"widths": [8, 16], "rate": 2e-3, "clip": 10.0}
+    config = {"drop": 0.0, "guidance": 1.0, "side_weight": 1.0, "adversary": adversary}
+
+    def prior(*_: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(4, 16, 2 * ft.BANDS)
+
+    loss_of = AdversarialDistilLoss(config, 3, prior, torch.ones(2 * ft.BANDS), torch.nn.Identity(), 1, kept={})
+    layers = torch.nn.Sequential(torch.nn.Linear(1, 32), torch.nn.Tanh(), torch.nn.Linear(32, 1)).train()
+
+    class Student(torch.nn.Module):
+        def forward(self, x: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+            return layers(x[..., None])[..., 0]
+
+    student = Student()
+    optimiser = torch.optim.Adam(layers.parameters(), lr=3e-3)
+    nobody = torch.zeros(4, dtype=torch.long)
+    batch = {"roll": torch.zeros(4, 16, 4, 88), "instrument": nobody, "performance": nobody}
+    for _ in range(150):
+        # Half of it is 0, the rest 3 or -3, and nothing says where.
+        chance = torch.rand(4, 16, 2 * ft.BANDS)
+        batch["mel"] = 3.0 * (chance < 0.25).float() - 3.0 * (chance > 0.75).float()
+        optimiser.zero_grad()
+        loss_of(student, batch).backward()
+        optimiser.step()
+    with torch.no_grad():
+        played = student(torch.randn(4, 16, 2 * ft.BANDS))
+    # True ones deviate by 2.1.
+    assert (played.std() > 1.5) == judged, played.std()
+
+
 def test_clips_of_performances_that_are_not_in_the_vocabulary_are_left_alone(
     clips: Path, few: Path, monkeypatch
 ) -> None:
@@ -280,3 +316,16 @@ def test_a_recipe_has_no_setting_of_another_name() -> None:
     assert changed({"rate": 1.0}, ["rate=1e-3"]) == {"rate": 1e-3}
     with pytest.raises(SystemExit, match="no rat;"):
         changed({"rate": 1.0}, ["rat=1"])
+
+
+@pytest.mark.parametrize("size", [512, 1024, 2048, 4096])
+def test_of_noises_the_one_at_the_level_of_the_true_one_is_nearest_to_it(size: int) -> None:
+    torch.manual_seed(1)
+    true, ours, gains = torch.randn(8, 24000), torch.randn(8, 24000), (0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+
+    def nearest(level_weight: float) -> float:
+        return min(gains, key=lambda gain: spectral_distance(gain * ours, true, [size], level_weight).item())
+
+    assert nearest(recipe("vocoder")["level_weight"]) == 1.0
+    # Or else one that is too soft would be.
+    assert nearest(0.0) < 1.0

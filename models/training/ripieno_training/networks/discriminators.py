@@ -1,5 +1,6 @@
-"""Judges that a vocoder is trained against: of a signal's periods (HiFi-GAN, Kong et al. 2020) and of its spectra at
-several resolutions (UnivNet, Jang et al. 2021). Each says a score per place, and every activation on the way."""
+"""Judges that networks are trained against: of a signal's periods (HiFi-GAN, Kong et al. 2020), of its spectra at
+several resolutions (UnivNet, Jang et al. 2021), and of mels (patches, Isola et al. 2017). Each says a score per place,
+and every activation on the way."""
 
 from collections.abc import Sequence
 
@@ -72,3 +73,15 @@ class Judges(nn.Module):
 
     def forward(self, signal: Tensor) -> list[Judged]:
         return [judge(signal) for judge in self.judges]
+
+
+class MelJudges(nn.Module):
+    """Look at patches of mels and of what they were made from, [B, 4, F, BANDS]: one closely, one from afar."""
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        strides = [(2, 2)] * len(widths)
+        self.judges = nn.ModuleList([layers([4, *widths], (3, 5), strides) for _ in range(2)])
+
+    def forward(self, mels: Tensor) -> list[Judged]:
+        return [judged(self.judges[0], mels), judged(self.judges[1], F.avg_pool2d(mels, 2))]

@@ -1,7 +1,7 @@
 """`python -m ripieno_training.train NETWORK --clips DIR --out DIR --minutes M [--resume]`.
 
 `distil` makes few-step students `NAME_distilled_N` of a denoiser NAME in --out; --minutes and --steps are of each
-stage.
+stage. `--adversarial` trains against judges.
 The same command trains on a GPU when there is one, with larger batches. `--resume --grow` goes on with more
 performances and instruments than the checkpoint knows.
 """
@@ -34,7 +34,11 @@ def main() -> None:
     parser.add_argument("--arch", choices=["stack", "unet", "t5"], help="of a denoiser; tiny: stack, base: unet")
     parser.add_argument("--tier", choices=["tiny", "base"], help="of a denoiser; tiny")
     parser.add_argument("--without-prior", action="store_true", help="a denoiser that makes the whole mel from noise")
-    parser.add_argument("--adversarial", action="store_true", help="a vocoder against judges; --resume a trained one")
+    parser.add_argument(
+        "--adversarial",
+        action="store_true",
+        help="a vocoder or students against judges; a vocoder is trained before (--resume)",
+    )
     parser.add_argument("--teacher", default="denoiser", metavar="NAME", help="checkpoint in --out to distil")
     parser.add_argument("--stages", type=int, nargs="+", default=[4, 2, 1], help="steps of the students, halving")
     parser.add_argument("--clips", type=Path, required=True, help="folder the data renderer wrote")
@@ -65,7 +69,7 @@ def main() -> None:
     elif arguments.arch or arguments.tier:
         parser.error("--arch and --tier are of denoisers")
     if arguments.adversarial and name != "vocoder":
-        parser.error("--adversarial is of the vocoder")
+        parser.error("--adversarial is of the vocoder and of distil")
     if name == TRANSCRIBER and (arguments.grow or arguments.shifted):
         parser.error("the transcriber neither grows nor hears shifted clips")
     if arguments.without_prior:

@@ -1,73 +1,25 @@
-"""A vocoder against judges: hinge losses (Lim & Ye 2017), feature matching, and the spectral distance as before."""
+"""A vocoder against judges, beside the distance of spectra as before."""
 
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..networks.discriminators import Judged, Judges
-from ..synthesis import spectral_distance
+from ..networks.discriminators import Judges
+from .adversary import Adversary
 from .losses import VocoderLoss, heard
 
 
-def deceived(judgements: list[Judged]) -> Tensor:
-    """Small where the judges take what they heard for true."""
-    return torch.stack([-judged[-1].float().mean() for judged in judgements]).mean()
-
-
-def discerned(false: list[Judged], true: list[Judged]) -> Tensor:
-    """Small where the judges tell both apart by more than the hinge."""
-    pairs = zip(false, true, strict=True)
-    return torch.stack([F.relu(1 + f[-1].float()).mean() + F.relu(1 - t[-1].float()).mean() for f, t in pairs]).mean()
-
-
-def apart(false: list[Judged], true: list[Judged]) -> Tensor:
-    """Mean distance of the activations, in units of how large the true ones are."""
-    distances = [
-        (a.float() - b.float()).abs().mean() / (b.float().abs().mean() + 1e-3)
-        for f, t in zip(false, true, strict=True)
-        for a, b in zip(f[:-1], t[:-1], strict=True)
-    ]
-    return torch.stack(distances).mean()
-
-
 class AdversarialLoss(VocoderLoss):
-    """Judges learn at every call, then say what the vocoder could do better. Averaged weights are only measured.
-
-    `kept` is what the checkpoint keeps beside the network: there the judges are found, and left.
-    """
+    """The distance of spectra, and judges of sound. Averaged weights are only measured."""
 
     def __init__(self, config: dict[str, Any], kept: dict[str, Any], device: torch.device) -> None:
         super().__init__(config)
-        self.recipe, self.kept = config["adversary"], kept
-        sizes = {key: self.recipe[key] for key in ("periods", "windows", "width")}
-        self.judges = Judges(**sizes).to(device)
-        self.optimiser = torch.optim.AdamW(self.judges.parameters(), lr=self.recipe["rate"], betas=(0.8, 0.99))
-        if "adversary" in kept:
-            self.judges.load_state_dict(kept["adversary"]["judges"])
-            self.optimiser.load_state_dict(kept["adversary"]["optimiser"])
+        recipe = config["adversary"]
+        judges = Judges(**{key: recipe[key] for key in ("periods", "windows", "width")}).to(device)
+        self.weight, self.adversary = recipe["distance"], Adversary(judges, recipe, kept)
 
     def __call__(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        if not model.training:
-            return super().__call__(model, batch)
         ours, true = heard(model, batch)
-        self.learn(ours.detach(), true)
-        self.judges.requires_grad_(False)
-        false, right = self.judges(ours), self.judges(true)
-        self.judges.requires_grad_(True)
-        distance = spectral_distance(ours, true, self.some_windows())
-        return (
-            self.recipe["distance"] * distance
-            + self.recipe["deceive"] * deceived(false)
-            + self.recipe["match"] * apart(false, right)
-        )
-
-    def learn(self, ours: Tensor, true: Tensor) -> None:
-        """One step of the judges."""
-        loss = discerned(self.judges(ours), self.judges(true))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.judges.parameters(), self.recipe["clip"])
-        self.optimiser.step()
-        self.kept["adversary"] = {"judges": self.judges.state_dict(), "optimiser": self.optimiser.state_dict()}
+        distance = self.distance(ours, true)
+        return self.weight * distance + self.adversary(ours, true) if model.training else distance

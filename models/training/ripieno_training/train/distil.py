@@ -1,77 +1,21 @@
 """Progressive distillation (Salimans & Ho 2022): a student that makes in one DDIM step what its teacher makes in two.
 
 A chain of stages, say 4, 2, 1: the student of a stage of n steps learns from 2n steps of the one before, the first
-from the teacher. All run at `diffusion.times`, where those of n steps are among those of 2n.
+from the teacher. All run at `diffusion.times`, where those of n steps are among those of 2n. Against judges a student
+learns what its teacher, too, smooths away.
 """
 
 import argparse
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from ..diffusion import alpha_bars, guided, times
+from ..diffusion import times
 from .checkpoint import load_network, network, read, recipe
+from .distil_losses import AdversarialDistilLoss, DistilLoss
 from .growth import grown
-from .losses import DenoiserLoss, dropped
 from .run import Run, go_on, load_clips
 
 MARK = "_distilled_"
-
-
-def grid(steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Times [steps], and the signal and noise [steps + 1] at each, at last of the clean x0."""
-    at = torch.tensor(times(steps))
-    bars = torch.cat([torch.from_numpy(alpha_bars())[at], torch.ones(1, dtype=torch.float64)])
-    return at, bars.sqrt().float(), (1 - bars).clamp(min=0.0).sqrt().float()
-
-
-class DistilLoss(DenoiserLoss):
-    """Mean square of v between a student's step and two of its teacher's, at the student's `steps` times."""
-
-    def __init__(
-        self, config: dict[str, Any], null: int, prior: nn.Module, deviation: Tensor, teacher: nn.Module, steps: int
-    ) -> None:
-        super().__init__(config, null, prior, deviation)
-        self.teacher, self.steps = teacher, steps
-        self.times, self.signal, self.noise = (values.to(deviation.device) for values in grid(2 * steps))
-
-    def taught(self, x: Tensor, conditions: tuple[Tensor, ...], t: Tensor) -> Tensor:
-        """The teacher's v, guided where the recipe says so."""
-        both = self.teacher(x, *conditions, t)
-        weight = self.config["guidance"]
-        if weight == 1.0:
-            return both
-        prior, roll, instrument, performance, notes_on = conditions
-        nobody = torch.full_like(performance, self.null)
-        no_notes = self.teacher(x, prior, roll, instrument, performance, torch.zeros_like(notes_on), t)
-        no_performance = self.teacher(x, prior, roll, instrument, nobody, notes_on, t)
-        return guided(both, no_notes, no_performance, weight, weight)
-
-    def step(self, x: Tensor, conditions: tuple[Tensor, ...], at: Tensor) -> Tensor:
-        """One DDIM step of the teacher from index `at` [B] of its times to the next."""
-        a, s, b, r = (
-            v[:, None, None] for v in (self.signal[at], self.noise[at], self.signal[at + 1], self.noise[at + 1])
-        )
-        v = self.taught(x, conditions, self.times[at].float())
-        return b * (a * x - s * v) + r * (s * x + a * v)
-
-    def __call__(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        prior, x0 = self.residual(batch)
-        drop = self.config["drop"] if self.config["guidance"] == 1.0 else 0.0
-        performance, notes_on = dropped(batch, drop, self.null)
-        conditions = (prior, batch["roll"], batch["instrument"], performance, notes_on)
-        at = 2 * torch.randint(self.steps, (len(x0),), device=x0.device)
-        a, s, b, r = (
-            v[:, None, None] for v in (self.signal[at], self.noise[at], self.signal[at + 2], self.noise[at + 2])
-        )
-        x = a * x0 + s * torch.randn_like(x0)
-        with torch.no_grad():
-            after = self.step(self.step(x, conditions, at), conditions, at + 1)
-            # The x0 from which one step, too, would lead there (their appendix G), and its v.
-            aim = (after - r / s * x) / (b - r / s * a)
-            target = (a * x - aim) / s
-        return self.distance((model(x, *conditions, self.times[at].float()) - target).square())
 
 
 def student(teacher: str, steps: int) -> str:
@@ -96,7 +40,8 @@ def distil(arguments: argparse.Namespace) -> None:
     folder, before = arguments.out, arguments.teacher
     clips, held = load_clips(arguments, "denoiser")
     for number, steps in enumerate(arguments.stages):
-        name, config, state = student(arguments.teacher, steps), recipe("distilled"), read(folder, before)
+        name, state = student(arguments.teacher, steps), read(folder, before)
+        config = recipe("distilled_adversarial" if arguments.adversarial else "distilled")
         if state["config"].get("predicts", "v") != "v":
             raise SystemExit("only a teacher that predicts v can be distilled: at the noisiest time noise says nothing")
         if state["config"].get("onto") == "mean":
@@ -115,7 +60,8 @@ def distil(arguments: argparse.Namespace) -> None:
         run.kept |= {"residual_std": state["kept"]["residual_std"], "times": times(steps)}
         if not run.kept.get("done"):
             prior, deviation = load_network(folder, "prior").to(run.device), run.kept["residual_std"].to(run.device)
-            loss_of = DistilLoss(run.config, len(run.vocabulary.performances), prior, deviation, teacher.eval(), steps)
+            given = run.config, len(run.vocabulary.performances), prior, deviation, teacher.eval(), steps
+            loss_of = AdversarialDistilLoss(*given, kept=run.kept) if arguments.adversarial else DistilLoss(*given)
             go_on(run, loss_of, clips, held, arguments)
             run.kept["done"] = True
             run.save(clips)

@@ -85,14 +85,17 @@ class DenoiserLoss:
 
 
 class VocoderLoss:
-    """Multi-resolution STFT distance of mid and side, away from the crop's edges; two resolutions a step, in turn."""
+    """Distance of spectra and levels of mid and side, away from the crop's edges; two resolutions a step, in turn."""
 
     def __init__(self, config: dict) -> None:
-        self.windows = config["windows"]
+        self.windows, self.level_weight = config["windows"], config["level_weight"]
 
     def __call__(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        ours, true = heard(model, batch)
-        return spectral_distance(ours, true, self.some_windows())
+        return self.distance(*heard(model, batch))
+
+    def distance(self, ours: Tensor, true: Tensor) -> Tensor:
+        """Distance of sounds [N, samples] in some resolutions."""
+        return spectral_distance(ours, true, self.some_windows(), self.level_weight)
 
     def some_windows(self) -> list[int]:
         """Two resolutions that follow one another."""

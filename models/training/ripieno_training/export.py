@@ -30,7 +30,7 @@ from .networks.t5 import ASIDE
 from .signatures import SIGNATURES, Signature, example, pair
 from .train.checkpoint import learned, load_bounded, load_network
 from .train.checkpoint import read as read_checkpoint
-from .train.distil import student, teacher_of
+from .train.students import WAYS, Student, students
 from .vocabulary import Vocabulary
 
 LICENCE = "CC-BY-4.0"
@@ -38,9 +38,9 @@ SMALLEST = 256
 """tensors with fewer elements stay fp32"""
 TEACHERS = {"denoiser": "unet", "denoiser_unet": "unet-tiny", "denoiser_base": "unet-base"}
 TEACHERS |= {"t5": "t5", "t5_base": "t5-base"}
-DISTILLED = {student(name, n): f"{called}-distilled-{n}" for name, called in TEACHERS.items() for n in (8, 4, 2, 1)}
-"""students of each teacher, of which those are exported that are asked for"""
-DENOISERS = TEACHERS | DISTILLED
+STUDENTS = {s.name: f"{called}-{s.way}-{s.steps}" for name, called in TEACHERS.items() for s in students(name)}
+"""of each teacher, of which those are exported that are asked for"""
+DENOISERS = TEACHERS | STUDENTS
 """what people call the denoiser of a checkpoint"""
 CHECKPOINTS = ["prior", *DENOISERS, "vocoder"]
 
@@ -126,7 +126,9 @@ def write(folder: Path, name: str, vocabulary: Vocabulary, models: Path) -> None
     if len(learned(state).performances) < len(vocabulary.performances):
         print(f"{name} was trained with fewer performances than the prior: it will be poor with the others")
     made = graphs(folder, name, vocabulary)
-    trained = f"distil --teacher {teacher_of(name)}" if name in DISTILLED else "denoiser" if name in DENOISERS else name
+    trained = "denoiser" if name in DENOISERS else name
+    if one := Student.of(name):
+        trained = f"distil --teacher {one.teacher}" + (" --adversarial" if one.way == WAYS[True] else "")
     command = f"python -m ripieno_training.train {trained} && python -m ripieno_training.export --only {name}"
     for graph in made:
         file = models / "synth" / f"{graph.name}.onnx"
@@ -161,7 +163,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="ripieno_training.export", description=__doc__)
     parser.add_argument("--checkpoints", type=Path, required=True)
-    parser.add_argument("--only", nargs="*", choices=CHECKPOINTS, help="default: all but the distilled ones")
+    parser.add_argument("--only", nargs="*", choices=CHECKPOINTS, help="default: all but students")
     parser.add_argument("--out", type=Path, default=MANIFEST.parent, help="models folder with a manifest.toml")
     for occasion in OCCASIONS:
         parser.add_argument(f"--{occasion}", metavar="NAME", help=f"the denoiser that plays {occasion}, as unet-base")
@@ -169,7 +171,7 @@ def main() -> None:
     folder = arguments.checkpoints
     # What the prior never heard is not offered: the tables of all networks have its length.
     vocabulary = learned(read_checkpoint(folder, "prior"))
-    found = [n for n in CHECKPOINTS if n not in DISTILLED and (folder / f"{n}.pt").exists()]
+    found = [n for n in CHECKPOINTS if n not in STUDENTS and (folder / f"{n}.pt").exists()]
     for name in arguments.only or found:
         write(folder, name, vocabulary, arguments.out)
     for occasion in OCCASIONS:

@@ -180,7 +180,7 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
         "2",
         "--resume",
     ]
-    monkeypatch.setattr(sys, "argv", [*given, "--adversarial", "--set", "frames=32", "batch=2"])
+    monkeypatch.setattr(sys, "argv", [*given, "--set", "frames=32", "batch=2"])
     main()
     students = [torch.load(out / f"denoiser_distilled_{n}.pt", weights_only=False) for n in (2, 1)]
     assert [s["kept"]["times"] for s in students] == [[999, 499], [999]]
@@ -193,7 +193,12 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
     (models / "synth" / "performances.toml").write_text("[trained]\nperformances = 1\ninstruments = 1\n")
     # A student of another teacher would be another file.
     asked = ["export", "--checkpoints", str(out), "--out", str(models), "--only"]
-    for only in (["denoiser"], ["denoiser_distilled_2"], ["denoiser_distilled_1", "--live", "unet-distilled-1"]):
+    against_judges = "adversary={widths: [2, 2], rate: 0.01, clip: 1, distance: 1, teach: 1, deceive: 1, match: 1}"
+    given[given.index("1")] = "--adversarial"
+    monkeypatch.setattr(sys, "argv", [*given, "--set", "frames=32", "batch=2", against_judges])
+    main()
+    checkpoints = ["denoiser", "denoiser_distilled_2", "denoiser_distilled_1", "denoiser_sharpened_2"]
+    for only in [[checkpoints[0]], [checkpoints[1]], [checkpoints[2], "--live", "unet-distilled-1"], [checkpoints[3]]]:
         monkeypatch.setattr(sys, "argv", [*asked, *only])
         export()
     made = tomllib.loads((models / "manifest.toml").read_text())
@@ -207,9 +212,13 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
             "name": "unet-distilled-1", "model": "denoiser_distilled_1", "sampler": "distilled", "steps": 1,
             "times": [999],
         },
+        {
+            "name": "unet-sharpened-2", "model": "denoiser_sharpened_2", "sampler": "distilled", "steps": 2,
+            "times": [999, 499],
+        },
     ]  # fmt: skip
-    files = {f"synth/{name}.onnx" for name in ("denoiser", "denoiser_distilled_2", "denoiser_distilled_1")}
-    assert {entry["file"] for entry in made["model"]} == files
+    assert {entry["file"] for entry in made["model"]} == {f"synth/{name}.onnx" for name in checkpoints}
+    assert "distil --teacher denoiser --adversarial " in made["model"][-1]["made_by"]
     manifest = models / "manifest.toml"
     assert [denoiser_for(occasion, manifest)["name"] for occasion in OCCASIONS] == ["unet", "unet-distilled-1"]
     monkeypatch.setattr(sys, "argv", [*asked, "denoiser", "--offline", "unet-bass"])

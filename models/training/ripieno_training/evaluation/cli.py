@@ -4,14 +4,14 @@ import argparse
 import os
 from pathlib import Path
 
-from ..train.distil import student
+from ..train.students import students
 from . import table
 from .piano import PACKAGE
 from .protocol import run
 from .systems import LABELS
 
 DENOISERS = ["denoiser", "denoiser_unet", "denoiser_base", "t5", "t5_base", "denoiser_alone"]
-DENOISERS += [student(teacher, steps) for teacher in LABELS for steps in (8, 4, 2, 1)]
+DENOISERS += [student.name for teacher in LABELS for student in students(teacher)]
 
 
 def main() -> None:

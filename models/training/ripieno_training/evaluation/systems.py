@@ -17,7 +17,7 @@ from ..dataset import Clip
 from ..evaluate_synth import Chain, Setting
 from ..render.recipes import Performance
 from ..render.soundfont import SoundFontError, find_soundfont
-from ..train.distil import steps_of, teacher_of
+from ..train.students import Student
 
 TICKS_PER_SECOND = 4000
 
@@ -46,8 +46,8 @@ TRUTH, FLUID, ENGINE = System("true rendering"), System("FluidR3, fluidsynth"), 
 
 def label(denoiser: str) -> str:
     """The name of a denoiser's row."""
-    if steps := steps_of(denoiser):
-        return f"{LABELS[teacher_of(denoiser)]} distilled to {steps}"
+    if student := Student.of(denoiser):
+        return f"{LABELS[student.teacher]} {student.way} to {student.steps}"
     alone = denoiser.removesuffix("_alone")
     return LABELS[alone].replace("prior + ", "") + ", without the prior" if alone != denoiser else LABELS[denoiser]
 
@@ -55,9 +55,10 @@ def label(denoiser: str) -> str:
 def of_denoiser(denoiser: str, steps: int, share: float) -> list[System]:
     """A denoiser with and without the performance; the shipped one also guided, and by DPM-Solver++.
 
-    A distilled one takes the steps that it was distilled for.
+    A student takes the steps that it was made for.
     """
-    name, steps = label(denoiser), steps_of(denoiser) or steps
+    name, student = label(denoiser), Student.of(denoiser)
+    steps = student.steps if student else steps
     if denoiser.endswith("_alone"):
         steps, share = ALONE_STEPS, 1.0
         name += f", {steps} steps"

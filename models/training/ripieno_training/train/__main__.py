@@ -1,7 +1,7 @@
 """`python -m ripieno_training.train NETWORK --clips DIR --out DIR --minutes M [--resume]`.
 
-`distil` makes few-step students `NAME_distilled_N` of a denoiser NAME in --out; --minutes and --steps are of each
-stage. `--adversarial` trains against judges.
+`distil` makes few-step students `NAME_distilled_N` of a denoiser NAME in --out, with `--adversarial`, against judges,
+`NAME_sharpened_N`; --minutes and --steps are of each stage.
 The same command trains on a GPU when there is one, with larger batches. `--resume --grow` goes on with more
 performances and instruments than the checkpoint knows.
 """

@@ -14,33 +14,17 @@ from .checkpoint import load_network, network, read, recipe
 from .distil_losses import AdversarialDistilLoss, DistilLoss
 from .growth import grown
 from .run import Run, go_on, load_clips
-
-MARK = "_distilled_"
-
-
-def student(teacher: str, steps: int) -> str:
-    """The checkpoint of a teacher's student of so many steps: students of different teachers share a folder."""
-    return f"{teacher}{MARK}{steps}"
-
-
-def teacher_of(name: str) -> str:
-    """Whose student a checkpoint is."""
-    return name.rpartition(MARK)[0]
-
-
-def steps_of(name: str) -> int | None:
-    """Steps that a checkpoint was distilled for; None of one that was not."""
-    _, mark, steps = name.rpartition(MARK)
-    return int(steps) if mark else None
+from .students import WAYS, Student
 
 
 def distil(arguments: argparse.Namespace) -> None:
-    """All stages, each a checkpoint `TEACHER_distilled_N` beside the teacher's; a finished one is not made again."""
+    """All stages, each a checkpoint beside the teacher's; a finished one is not made again."""
     torch.set_num_threads(arguments.threads)
     folder, before = arguments.out, arguments.teacher
     clips, held = load_clips(arguments, "denoiser")
     for number, steps in enumerate(arguments.stages):
-        name, state = student(arguments.teacher, steps), read(folder, before)
+        name = Student(arguments.teacher, WAYS[arguments.adversarial], steps).name
+        state = read(folder, before)
         config = recipe("distilled_adversarial" if arguments.adversarial else "distilled")
         if state["config"].get("predicts", "v") != "v":
             raise SystemExit("only a teacher that predicts v can be distilled: at the noisiest time noise says nothing")

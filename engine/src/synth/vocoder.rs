@@ -22,6 +22,11 @@ pub(super) const REACH: usize = WINDOW.div_ceil(2 * HOP); // 3
 const NOISE_MID: u64 = 0;
 const NOISE_SIDE: u64 = 1;
 
+/// The frames of so many whose windows reach into `audible`: those just outside, too. Beyond all there are none.
+pub(super) fn reaching(audible: &Range<usize>, frames: usize) -> Range<usize> {
+    audible.start.saturating_sub(REACH)..(audible.end + REACH).min(frames)
+}
+
 /// Excitation, noise and inverse transforms, with the buffers of one part at a time (1.5 MB for a segment).
 pub struct Resynthesis {
     excitation: Excitation,
@@ -61,8 +66,8 @@ impl Resynthesis {
     }
 
     /// Renders the frames `audible` of a roll that begins at absolute frame `first_frame`: `audible.len() * HOP`
-    /// samples from the centre of the first on. `gains` has shape `[frames of the roll, GAINS, BINS]`; `seed` and `part`
-    /// name the noise; `origins` are where phases count from. Frames just outside `audible` are heard where windows reach in; beyond the roll there is none.
+    /// samples from the centre of the first on. `gains`, `[.., GAINS, BINS]`, are those of the frames [`reaching`] them;
+    /// `seed` and `part` name the noise; `origins` are where phases count from.
     pub fn render(
         &mut self,
         (roll, gains): (&NoteRoll, &[f32]),
@@ -72,8 +77,7 @@ impl Resynthesis {
         audible: Range<usize>,
         out: &mut StereoBuffer,
     ) {
-        // Frames whose windows end before the first audible sample or begin after the last would only cost time.
-        let frames = audible.start.saturating_sub(REACH)..(audible.end + REACH).min(roll.frames());
+        let frames = reaching(&audible, roll.frames());
         let length = frames.len().saturating_sub(1) * HOP + WINDOW;
         let first_frame = first_frame + frames.start as i64;
         let start = first_frame * HOP as i64 - (WINDOW / 2) as i64;
@@ -88,7 +92,7 @@ impl Resynthesis {
             let sum = if channel == 0 { &mut self.mid } else { &mut self.side };
             sum.clear();
             sum.resize(length, 0.0);
-            let rows = gains.chunks_exact(GAINS * BINS).skip(frames.start);
+            let rows = gains.chunks_exact(GAINS * BINS);
             for ((i, harmonics), gains) in self.harmonics.chunks_exact(BINS).enumerate().zip(rows) {
                 let (harmonic, noisy) = gains[2 * channel * BINS..(2 * channel + 2) * BINS].split_at(BINS);
                 let at = i * HOP..i * HOP + WINDOW;
@@ -132,7 +136,8 @@ mod tests {
     fn render(notes: &[Note], first_frame: i64, frames: usize, audible: Range<usize>) -> StereoBuffer {
         let (mut roll, mut out) = (NoteRoll::default(), StereoBuffer::default());
         roll.fill(notes, first_frame, frames);
-        let gains = gains(first_frame, frames);
+        let near = reaching(&audible, frames);
+        let gains = gains(first_frame + near.start as i64, near.len());
         Resynthesis::new().render((&roll, &gains), &Origins::default(), (5, 1), first_frame, audible, &mut out);
         out
     }

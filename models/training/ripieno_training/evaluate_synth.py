@@ -29,6 +29,8 @@ from .train.checkpoint import learned, read
 
 EDGE = ft.WINDOW
 """samples cut at both ends, where the inverse transform is incomplete"""
+LEEWAY = 1.02
+"""how far from the truth, in the prior's STFT distance, a setting may be"""
 
 
 @dataclass(frozen=True)
@@ -194,17 +196,16 @@ def show(title: str, table: dict[str, dict[str, float]]) -> None:
 
 
 def best(table: dict[str, dict[str, float]], settings: list[Setting]) -> Setting:
-    """The diffusion setting with the smallest STFT distance.
+    """The diffusion setting with the smallest FAD of those whose STFT distance is about the prior's or smaller.
 
-    Settings that are nearer to the recordings than the prior in that and in FAD come before all others. FAD prefers
-    ever larger shares of the residual, and the STFT distance the share that matches the very frames: it decides.
+    The STFT distance matches the very frames: it prefers a mean of all that may be played to anything that is. FAD
+    prefers what sounds like playing, whether it has these notes or not. Neither may decide alone.
     """
-    prior = table[str(PRIOR)]
+    farthest = LEEWAY * table[str(PRIOR)]["stft_distance"]
 
-    def order(s: Setting) -> tuple[bool, float]:
+    def order(s: Setting) -> tuple[float, float]:
         row = table[str(s)]
-        nearer = all(row[key] < prior[key] for key in ("stft_distance", "musicnn_fad"))
-        return not nearer, row["stft_distance"]
+        return max(row["stft_distance"], farthest), row["musicnn_fad"]
 
     return min((s for s in settings if s.kind == "diffusion"), key=order)
 

@@ -42,8 +42,12 @@ SIGNATURES: dict[str, Signature] = {
         [V],
     ),
     "vocoder": (
-        [tensor("mel", [*FRAMES, MEL], "f32", MEL_OUT), ROLL],
-        [tensor("gains", [*FRAMES, 4, ft.BINS], "f32", "linear gain of E and Z1 in mid, of E and Z2 in side")],
+        [
+            tensor("mel", [*FRAMES, MEL], "f32", MEL_OUT),
+            ROLL,
+            tensor("wanted", ["heard"], "i64", "indices of the frames whose gains are asked for"),
+        ],
+        [tensor("gains", ["batch", "heard", 4, ft.BINS], "f32", "linear gain of E and Z1 in mid, of E and Z2 in side")],
     ),
 }
 
@@ -68,6 +72,7 @@ def example(inputs: list[dict], batch: int, frames: int) -> tuple[Tensor, ...]:
         "performance": torch.arange(batch) % 3,
         "notes_on": torch.ones(batch),
         "t": torch.full((batch,), 500.0),
+        "wanted": torch.arange(frames // 4, frames // 2),
     }
     for line in inputs:
         if line["name"] == "memory":

@@ -12,7 +12,7 @@ import torch
 from ripieno_training import features as ft
 from ripieno_training import vocabulary
 from ripieno_training.diffusion import alpha_bars
-from ripieno_training.evaluate_synth import Chain
+from ripieno_training.evaluate_synth import PRIOR, Chain, Setting, best
 from ripieno_training.export import main as export
 from ripieno_training.manifest import OCCASIONS, denoiser_for
 from ripieno_training.networks.discriminators import Judges
@@ -338,3 +338,12 @@ def test_of_noises_the_one_at_the_level_of_the_true_one_is_nearest_to_it(size: i
     assert nearest(recipe("vocoder")["level_weight"]) == 1.0
     # Or else one that is too soft would be.
     assert nearest(0.0) < 1.0
+
+
+def test_the_liveliest_setting_that_still_plays_these_frames_is_chosen() -> None:
+    mean, lively, wild, far = (Setting("diffusion", 4, share=share) for share in (0.2, 0.6, 1.0, 1.4))
+    rows = {PRIOR: (0.7, 20.0), mean: (0.69, 19.0), lively: (0.71, 17.0), wild: (0.73, 15.0), far: (0.74, 14.0)}
+    table = {str(s): {"stft_distance": stft, "musicnn_fad": fad} for s, (stft, fad) in rows.items()}
+    assert best(table, list(rows)) == lively
+    # If all are farther away, the nearest.
+    assert best(table, [PRIOR, wild, far]) == wild

@@ -39,14 +39,17 @@ class Vocoder(nn.Module):
         bias[4] = 1.4
         self.leave.bias.data.copy_(bias.reshape(-1))
 
-    def forward(self, mel: Tensor, roll: Tensor) -> Tensor:
+    def forward(self, mel: Tensor, roll: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Gains [B, F, 4, BINS] of all frames, or of those whose indices are `wanted`: the widest layer is the last."""
         batch, frames = roll.shape[0], roll.shape[1]
         excitation = self.excitation(roll)
         inputs = [scaled(mel), (excitation - MEL_CENTRE) / MEL_SCALE, roll.reshape(batch, frames, ROLL)]
         x = self.enter(torch.cat(inputs, -1))
         for block in self.blocks:
             x = block(x)
-        raw = self.leave(self.norm(x)).float().reshape(batch, frames, 5, ft.BINS)
+        if wanted is not None:
+            x, mel, excitation = (values.index_select(1, wanted) for values in (x, mel, excitation))
+        raw = self.leave(self.norm(x)).float().unflatten(-1, (5, ft.BINS))
         mid = torch.matmul(mel[..., : ft.BANDS], self.spread)
         side = mid + torch.matmul(mel[..., ft.BANDS :], self.spread)
         # Where no harmonic lies, the excitation is at its floor and its gain must not explode.

@@ -66,8 +66,8 @@ impl Resynthesis {
     }
 
     /// Renders the frames `audible` of a roll that begins at absolute frame `first_frame`: `audible.len() * HOP`
-    /// samples from the centre of the first on. `gains`, `[.., GAINS, BINS]`, are those of the frames [`reaching`] them;
-    /// `seed` and `part` name the noise; `origins` are where phases count from.
+    /// samples from the centre of the first on. `gains`, `[.., GAINS, BINS]`, are those of the frames whose windows reach
+    /// into them; `seed` and `part` name the noise; `origins` are where phases count from.
     pub fn render(
         &mut self,
         (roll, gains): (&NoteRoll, &[f32]),

@@ -101,9 +101,17 @@ def test_encoder_and_decoder_say_together_what_torch_says(predicts: str, noisies
 @pytest.mark.parametrize("name", ["prior", "denoiser", "vocoder"])
 def test_a_place_in_the_stream_means_nothing(name: str) -> None:
     model, feed = small(name), inputs(name, 1, 160)
+    feed.pop("wanted", None)
     part = {key: value[:, 40:] if value.ndim > 2 else value for key, value in feed.items()}
     with torch.no_grad():
         torch.testing.assert_close(model(*feed.values())[:, 100:], model(*part.values())[:, 60:], atol=1e-4, rtol=1e-4)
+
+
+def test_gains_of_some_frames_are_those_of_all() -> None:
+    model, feed = small("vocoder"), inputs("vocoder", 2, 48)
+    some = feed.pop("wanted")[5:20:3]
+    with torch.no_grad():
+        torch.testing.assert_close(model(**feed, wanted=some), model(**feed)[:, some])
 
 
 def test_nulled_notes_are_not_seen_by_the_prior() -> None:

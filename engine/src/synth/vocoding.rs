@@ -23,7 +23,7 @@ pub const HELD_FRAMES: usize = FIELD + REACH; // 21
 /// Values of a frame of a roll.
 const ROLL: usize = PLANES * KEYS;
 
-/// The network and what makes sound of its gains, with the buffers of one part at a time (1.7 MB for a segment).
+/// The network and what makes sound of its gains, with the buffers of one part at a time (1.2 MB for a segment).
 pub(super) struct Vocoder {
     network: Session,
     resynthesis: Resynthesis,

@@ -30,7 +30,7 @@ from .networks.t5 import ASIDE
 from .signatures import SIGNATURES, Signature, example, pair
 from .train.checkpoint import learned, load_bounded, load_network
 from .train.checkpoint import read as read_checkpoint
-from .train.students import WAYS, Student, students
+from .train.students import SHARPENED, Student, students
 from .vocabulary import Vocabulary
 
 LICENCE = "CC-BY-4.0"
@@ -128,7 +128,7 @@ def write(folder: Path, name: str, vocabulary: Vocabulary, models: Path) -> None
     made = graphs(folder, name, vocabulary)
     trained = "denoiser" if name in DENOISERS else name
     if one := Student.of(name):
-        trained = f"distil --teacher {one.teacher}" + (" --adversarial" if one.way == WAYS[True] else "")
+        trained = f"distil --teacher {one.teacher}" + (" --adversarial" if one.way == SHARPENED else "")
     command = f"python -m ripieno_training.train {trained} && python -m ripieno_training.export --only {name}"
     for graph in made:
         file = models / "synth" / f"{graph.name}.onnx"

@@ -60,7 +60,7 @@ BINS_A_BAND = 8
 
 @cache
 def bands(size: int) -> Tensor:
-    """Triangular mel filters [size / 16, size / 2 + 1] of a window; each row sums to 1."""
+    """Triangular mel filters [at most size / 16, size / 2 + 1] of a window; each row sums to 1."""
     count = (size // 2) // BINS_A_BAND
     filters = librosa.filters.mel(sr=ft.SAMPLE_RATE, n_fft=size, n_mels=count, htk=True, norm=None)
     # The lowest bands may be narrower than a bin.

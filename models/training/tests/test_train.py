@@ -166,21 +166,9 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
     run(monkeypatch, "prior", clips, "--steps", "1")
     teacher = run(monkeypatch, "denoiser", clips, "--steps", "1")
     out, models = clips.parent / "out", clips.parent / "models"
-    given = [
-        "train",
-        "distil",
-        "--clips",
-        str(clips),
-        "--out",
-        str(out),
-        "--stages",
-        "2",
-        "1",
-        "--steps",
-        "2",
-        "--resume",
-    ]
-    monkeypatch.setattr(sys, "argv", [*given, "--set", "frames=32", "batch=2"])
+    given = ["train", "distil", "--clips", str(clips), "--out", str(out), "--steps", "2", "--resume", "--stages"]
+    small = ["--set", "frames=32", "batch=2"]
+    monkeypatch.setattr(sys, "argv", [*given, "2", "1", *small])
     main()
     students = [torch.load(out / f"denoiser_distilled_{n}.pt", weights_only=False) for n in (2, 1)]
     assert [s["kept"]["times"] for s in students] == [[999, 499], [999]]
@@ -194,8 +182,7 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
     # A student of another teacher would be another file.
     asked = ["export", "--checkpoints", str(out), "--out", str(models), "--only"]
     against_judges = "adversary={widths: [2, 2], rate: 0.01, clip: 1, distance: 1, teach: 1, deceive: 1, match: 1}"
-    given[given.index("1")] = "--adversarial"
-    monkeypatch.setattr(sys, "argv", [*given, "--set", "frames=32", "batch=2", against_judges])
+    monkeypatch.setattr(sys, "argv", [*given, "2", "--adversarial", *small, against_judges])
     main()
     checkpoints = ["denoiser", "denoiser_distilled_2", "denoiser_distilled_1", "denoiser_sharpened_2"]
     for only in [[checkpoints[0]], [checkpoints[1]], [checkpoints[2], "--live", "unet-distilled-1"], [checkpoints[3]]]:

@@ -1,4 +1,4 @@
-"""Against judges: hinge losses (Lim & Ye 2017) and feature matching, beside the distance that there was before."""
+"""Judges, and what is learnt from them: hinge losses (Lim & Ye 2017), feature matching."""
 
 from typing import Any
 

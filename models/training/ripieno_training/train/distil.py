@@ -14,7 +14,7 @@ from .checkpoint import load_network, network, read, recipe
 from .distil_losses import AdversarialDistilLoss, DistilLoss
 from .growth import grown
 from .run import Run, go_on, load_clips
-from .students import WAYS, Student
+from .students import DISTILLED, SHARPENED, Student
 
 
 def distil(arguments: argparse.Namespace) -> None:
@@ -23,7 +23,7 @@ def distil(arguments: argparse.Namespace) -> None:
     folder, before = arguments.out, arguments.teacher
     clips, held = load_clips(arguments, "denoiser")
     for number, steps in enumerate(arguments.stages):
-        name = Student(arguments.teacher, WAYS[arguments.adversarial], steps).name
+        name = Student(arguments.teacher, SHARPENED if arguments.adversarial else DISTILLED, steps).name
         state = read(folder, before)
         config = recipe("distilled_adversarial" if arguments.adversarial else "distilled")
         if state["config"].get("predicts", "v") != "v":

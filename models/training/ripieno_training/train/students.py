@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-WAYS = {False: "distilled", True: "sharpened"}
+DISTILLED, SHARPENED = "distilled", "sharpened"
 """what a student is called that was made without judges, and against them"""
 
 
@@ -21,7 +21,7 @@ class Student(NamedTuple):
     @classmethod
     def of(cls, name: str) -> "Student | None":
         """The student that a checkpoint's name says, if it is one's."""
-        for way in WAYS.values():
+        for way in (DISTILLED, SHARPENED):
             teacher, found, steps = name.rpartition(f"_{way}_")
             if found:
                 return cls(teacher, way, int(steps))
@@ -30,4 +30,4 @@ class Student(NamedTuple):
 
 def students(teacher: str) -> list[Student]:
     """All that there may be of a teacher."""
-    return [Student(teacher, way, steps) for way in WAYS.values() for steps in (8, 4, 2, 1)]
+    return [Student(teacher, way, steps) for way in (DISTILLED, SHARPENED) for steps in (8, 4, 2, 1)]

@@ -22,13 +22,16 @@ from . import features as ft
 from .dataset import Clip, catalogue, load
 from .diffusion import ddim, dpm, guided
 from .listening import embed, frechet, note_f1, stft_distance
-from .manifest import write_figures, write_synth
+from .manifest import UNET, write_denoiser, write_figures, write_synth
 from .networks import MeanMel
 from .train import load_bounded, load_network, synthesize, white_noise
 from .train.checkpoint import learned, read
 
 EDGE = ft.WINDOW
 """samples cut at both ends, where the inverse transform is incomplete"""
+SOLVER = "dpm++2m"
+SAMPLERS = ["ddim", SOLVER]
+"""as the manifest names them"""
 LEEWAY = 1.02
 """how far from the truth, in the prior's STFT distance, a setting may be"""
 
@@ -223,6 +226,7 @@ def write(checkpoints: Path, chosen: Setting, test: dict[str, dict[str, float]])
             "residual_std": [round(chosen.share * float(v), 5) for v in deviation],
         }
     )
+    write_denoiser(UNET | {"sampler": SOLVER if chosen.solver else "ddim"})
     for model, setting in (("vocoder", CEILING), ("prior", PRIOR), ("denoiser", chosen)):
         figures = {f"test_{key}": round(value, 4) for key, value in test[str(setting)].items()}
         if "note_f1" in test["truth"]:
@@ -240,6 +244,7 @@ def main() -> None:
     parser.add_argument("--choose", type=int, default=1, help="valid clips per performance to choose the setting on")
     parser.add_argument("--report", type=int, default=2, help="test clips per performance to report on")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS)
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.25])
     parser.add_argument("--share", type=float, nargs="+", default=[0.35, 0.6, 1.0])
     parser.add_argument("--no-notes", action="store_true", help="without transcription, the slowest part")
@@ -251,7 +256,8 @@ def main() -> None:
     settings = [CEILING, PRIOR]
     if (arguments.checkpoints / "denoiser.pt").exists():
         settings += [
-            Setting("diffusion", steps, guidance, share)
+            Setting("diffusion", steps, guidance, share, solver=sampler == SOLVER)
+            for sampler in arguments.samplers
             for steps in arguments.steps
             for guidance in arguments.guidance
             for share in arguments.share

@@ -36,8 +36,7 @@ from .vocabulary import Vocabulary
 LICENCE = "CC-BY-4.0"
 SMALLEST = 256
 """tensors with fewer elements stay fp32"""
-TEACHERS = {"denoiser": "unet", "denoiser_unet": "unet-tiny", "denoiser_base": "unet-base"}
-TEACHERS |= {"t5": "t5", "t5_base": "t5-base"}
+TEACHERS = {"denoiser": "unet", "denoiser_base": "unet-base", "t5": "t5", "t5_base": "t5-base"}
 STUDENTS = {s.name: f"{called}-{s.way}-{s.steps}" for name, called in TEACHERS.items() for s in students(name)}
 """of each teacher, of which those are exported that are asked for"""
 DENOISERS = TEACHERS | STUDENTS

@@ -39,9 +39,9 @@ def write_denoiser(entry: dict[str, Any], path: Path = MANIFEST) -> None:
     synth = manifest.setdefault("synth", {})
     listed = {known["name"]: known for known in [UNET, *synth.get("denoiser", [])]}
     listed[entry["name"]] = entry
-    if list(listed.values()) == [UNET]:
-        return
     synth["denoiser"] = list(listed.values())
+    if synth["denoiser"] == [UNET]:
+        del synth["denoiser"]
     path.write_text(tomli_w.dumps(manifest))
 
 

@@ -111,8 +111,8 @@ def test_scores_are_also_shown_as_shares_of_the_true_ones():
 def test_every_denoiser_has_its_rows():
     names = [system.name for system in chains(4, 0.4, ["denoiser", "t5", "denoiser_alone"], 250)]
     assert len(set(names)) == len(names) == 12
-    assert "prior + diffusion, DPM-Solver++" in names
-    assert "prior + T5, performance unknown" in names and "prior + diffusion, 250 steps, eta 1" in names
+    assert "prior + U-Net, DPM-Solver++" in names
+    assert "prior + T5, performance unknown" in names and "prior + U-Net, 250 steps, eta 1" in names
     [alone] = [system for system in chains(4, 0.4, ["denoiser_alone"]) if system.name.endswith("prior, 12 steps")]
     assert alone.setting.share == 1.0 and alone.denoiser == "denoiser_alone"
 

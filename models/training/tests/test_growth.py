@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ripieno_training.networks import Denoiser, Prior
+from ripieno_training.networks import Prior, UNet
 from ripieno_training.train.growth import NONE, grown, instrument_sources, known, order, performance_sources
 from ripieno_training.train.run import Schedule, optimiser_of
 from ripieno_training.vocabulary import Vocabulary
@@ -150,7 +150,7 @@ def test_folded_rooms_sound_as_before() -> None:
 
 
 def test_performances_in_one_room_learn_from_each_other() -> None:
-    model = Denoiser(5, 5, 16, 1, rooms=NEW.room_indices)
+    model = UNet(5, 5, [16, 24], 1, 1, 1, rooms=NEW.room_indices)
     who = torch.tensor([0]), torch.tensor([0])
     model.players(*who).sum().backward()
     touched = model.players.room.weight.grad.abs().sum(1) > 0

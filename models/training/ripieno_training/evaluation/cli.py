@@ -10,7 +10,7 @@ from .piano import PACKAGE
 from .protocol import run
 from .systems import LABELS
 
-DENOISERS = ["denoiser", "denoiser_unet", "denoiser_base", "t5", "t5_base", "denoiser_alone"]
+DENOISERS = ["denoiser", "denoiser_base", "t5", "t5_base", "denoiser_alone"]
 DENOISERS += [student.name for teacher in LABELS for student in students(teacher)]
 
 

@@ -25,9 +25,9 @@ from .judge import Judge
 from .piano import pianist
 from .stages import group_embeddings
 from .summary import Heard, figures
-from .systems import ENGINE, FLUID, TRUTH, System, chains
+from .systems import ENGINE, FLUID, LABELS, SHIPPED, TRUTH, System, chains
 
-DRAWN = [TRUTH.name, FLUID.name, "prior + diffusion"]
+DRAWN = [TRUTH.name, FLUID.name, LABELS[SHIPPED]]
 """systems of the map of performances"""
 
 

@@ -23,8 +23,12 @@ TICKS_PER_SECOND = 4000
 
 
 SHIPPED = "denoiser"
-LABELS = {"denoiser": "prior + diffusion", "denoiser_unet": "prior + U-Net", "denoiser_base": "prior + base U-Net"}
-LABELS |= {"t5": "prior + T5", "t5_base": "prior + base T5"}
+LABELS = {
+    "denoiser": "prior + U-Net",
+    "denoiser_base": "prior + base U-Net",
+    "t5": "prior + T5",
+    "t5_base": "prior + base T5",
+}
 """what is said of a checkpoint's denoiser in the table"""
 ALONE_STEPS = 12
 """steps of a denoiser that has no prior to begin with"""
@@ -81,7 +85,7 @@ def chains(steps: int, share: float, denoisers: list[str], reference: int = 0) -
         systems += of_denoiser(denoiser, steps, share)
     if reference:
         setting = Setting("diffusion", reference, 1.0, share, eta=1.0)
-        systems.append(System(f"prior + diffusion, {reference} steps, eta 1", setting))
+        systems.append(System(f"{LABELS[SHIPPED]}, {reference} steps, eta 1", setting))
     return systems
 
 

@@ -7,7 +7,6 @@ from .bounded import Bounded, bounded
 from .conditions import MEL, MEL_CENTRE, MEL_SCALE, ROLL, Excitation, Players, scaled
 from .mean import MeanMel
 from .prior import Prior
-from .stack import Denoiser
 from .t5 import T5
 from .unet import UNet
 from .vocoder import Vocoder
@@ -19,7 +18,6 @@ __all__ = [
     "ROLL",
     "T5",
     "Bounded",
-    "Denoiser",
     "Excitation",
     "MeanMel",
     "Players",

@@ -1,7 +1,15 @@
-"""The block that prior, stack and vocoder are made of."""
+"""The block that prior, U-Net and vocoder are made of."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def gelu(x: Tensor, training: bool) -> Tensor:
+    """GELU by tanh, as files and engine have it; by erf while training, which PyTorch computes four times as fast.
+
+    The two differ by less than 5e-4, where bf16 rounds more.
+    """
+    return F.gelu(x, approximate="none" if training else "tanh")
 
 
 class Block(nn.Module):
@@ -23,4 +31,4 @@ class Block(nn.Module):
         if self.film is not None:
             scale, shift = self.film(condition)[:, None].chunk(2, -1)
             y = y * (1.0 + scale) + shift
-        return x + self.narrow(F.gelu(self.widen(y), approximate="tanh"))
+        return x + self.narrow(gelu(self.widen(y), self.training))

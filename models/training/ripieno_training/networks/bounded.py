@@ -62,7 +62,7 @@ class OfEpsilon(nn.Module):
 
 
 class Bounded(nn.Module):
-    """A trained denoiser under the prior's ceiling (as in `Prior`). Same inputs and output as `Denoiser`."""
+    """A trained denoiser under the prior's ceiling (as in `Prior`). Same inputs and output as `UNet`."""
 
     def __init__(self, denoiser: nn.Module, alpha_bars: Tensor, deviation: Tensor, ceiling: Tensor) -> None:
         super().__init__()

@@ -8,12 +8,13 @@ knows the distance of its two ends, too.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import features as ft
 from .attention import Attention, Distance
+from .blocks import gelu
 from .conditions import MEL, MEL_CENTRE, MEL_SCALE, OUT_OF_REACH, ROLL, Excitation, Players, Time, scaled
+from .wiener import Wiener
 
 ASIDE = 1 + ft.BANDS
 """channels of the memory that are no memory: `notes_on`, and the ceiling of the players"""
@@ -46,7 +47,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.enter(x).chunk(2, -1)
-        return self.leave(F.gelu(gate, approximate="tanh") * value)
+        return self.leave(gelu(gate, self.training) * value)
 
 
 class Layer(nn.Module):
@@ -123,6 +124,7 @@ class Decoder(nn.Module):
         """channels of two frames of memory"""
         self.players = Players(performances, 0, 128, rooms)
         self.time = Time()
+        self.wiener = Wiener(256)
         self.enter = nn.Linear(2 * 2 * MEL, width)
         self.distance, self.step = Distance(heads), Distance(heads, STEP_SLOPE)
         self.layers = nn.ModuleList(Layer(width, heads, hidden, 256, memory) for _ in range(layers))
@@ -139,11 +141,11 @@ class Decoder(nn.Module):
         near, step = self.distance(frames // 2), self.step(frames // 2)
         for layer in self.layers:
             y = layer(y, condition, near, remembered, step)
-        return self.leave(self.norm(y)).reshape(batch, frames, MEL).float()
+        return self.leave(self.norm(y)).reshape(batch, frames, MEL).float() + self.wiener(x, condition)
 
 
 class T5(nn.Module):
-    """Encoder and decoder as one denoiser: inputs and output of `Denoiser`."""
+    """Encoder and decoder as one denoiser: inputs and output of `UNet`."""
 
     def __init__(
         self,

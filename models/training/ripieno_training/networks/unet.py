@@ -10,6 +10,7 @@ from .. import features as ft
 from .attention import Attention, Distance
 from .blocks import Block
 from .conditions import MEL, MEL_CENTRE, MEL_SCALE, ROLL, Excitation, Players, Time, scaled
+from .wiener import Wiener
 
 CONDITION = 256
 HEAD = 64
@@ -30,7 +31,10 @@ class Level(nn.Module):
 
 
 class UNet(nn.Module):
-    """Inputs and output of `Denoiser`. A level halves the rate of the one above, from a token per two frames on."""
+    """Noisy residual, prior, notes, players and time -> v (Salimans & Ho 2022).
+
+    A level halves the rate of the one above, from a token per two frames on.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class UNet(nn.Module):
         self.excitation = Excitation()
         self.players = Players(performances, instruments, 128, rooms)
         self.time = Time()
+        self.wiener = Wiener(CONDITION)
         self.enter = nn.Linear(2 * (2 * MEL + ft.BANDS + ROLL), widths[0])
         steps = list(zip(widths[:-1], widths[1:], strict=True))
         self.down = nn.ModuleList(Level(width, blocks) for width in widths[:-1])
@@ -94,4 +99,4 @@ class UNet(nn.Module):
             y = self.join[i](torch.cat([kept[i], wide.reshape(batch, -1, wide.shape[-1] // 2)], -1))
             y = self.up[i](y, condition)
         out = self.leave(self.norm(y)).float()
-        return out.reshape(batch, -1, MEL)[:, :frames]
+        return out.reshape(batch, -1, MEL)[:, :frames] + self.wiener(x, condition)

@@ -14,15 +14,12 @@ from .distil import distil
 from .run import TRANSCRIBER, train
 
 DENOISERS = {
-    ("stack", "tiny"): "denoiser",
-    ("unet", "tiny"): "denoiser_unet",
+    ("unet", "tiny"): "denoiser",
     ("unet", "base"): "denoiser_base",
     ("t5", "tiny"): "t5",
     ("t5", "base"): "t5_base",
 }
 """the recipe of each architecture and tier, and the name of its checkpoint"""
-USUAL = {"tiny": "stack", "base": "unet"}
-"""the architecture of a tier, if none is asked for"""
 ALONE = "_alone"
 """at the end of the checkpoint's name of a denoiser without the prior"""
 
@@ -31,7 +28,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="ripieno_training.train", description=__doc__)
     parser.add_argument("model", choices=["prior", "denoiser", "vocoder", "distil", "transcriber"])
-    parser.add_argument("--arch", choices=["stack", "unet", "t5"], help="of a denoiser; tiny: stack, base: unet")
+    parser.add_argument("--arch", choices=["unet", "t5"], help="of a denoiser; unet")
     parser.add_argument("--tier", choices=["tiny", "base"], help="of a denoiser; tiny")
     parser.add_argument("--without-prior", action="store_true", help="a denoiser that makes the whole mel from noise")
     parser.add_argument(
@@ -61,11 +58,7 @@ def main() -> None:
     if name == "distil":
         return distil(arguments)
     if name == "denoiser":
-        tier = arguments.tier or "tiny"
-        arch = arguments.arch or USUAL[tier]
-        if (arch, tier) not in DENOISERS:
-            parser.error(f"there is no {arch} of tier {tier}")
-        name = DENOISERS[arch, tier]
+        name = DENOISERS[arguments.arch or "unet", arguments.tier or "tiny"]
     elif arguments.arch or arguments.tier:
         parser.error("--arch and --tier are of denoisers")
     if arguments.adversarial and name != "vocoder":

@@ -8,7 +8,7 @@ import yaml
 from torch import Tensor, nn
 
 from ..diffusion import alpha_bars
-from ..networks import T5, Denoiser, Players, Prior, UNet, Vocoder, bounded
+from ..networks import T5, Players, Prior, UNet, Vocoder, bounded
 from ..transcriber.network import Transcriber
 from ..vocabulary import Vocabulary, current
 from .growth import grown, known
@@ -16,7 +16,6 @@ from .growth import grown, known
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {
     "prior": Prior,
-    "stack": Denoiser,
     "unet": UNet,
     "t5": T5,
     "vocoder": Vocoder,

@@ -69,7 +69,7 @@ def optimiser_of(model: nn.Module, config: dict[str, Any]) -> torch.optim.AdamW:
         {"params": [parameters[n] for n in names[:matrices]], "weight_decay": config["weight_decay"]},
         {"params": [parameters[n] for n in names[matrices:]], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config["rate"], betas=(0.9, 0.99))
+    return torch.optim.AdamW(groups, lr=config["rate"], betas=(0.9, 0.99), fused=True)
 
 
 def changed(config: dict[str, Any], changes: list[str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ EDGE = ft.WINDOW
 SOLVER = "dpm++2m"
 SAMPLERS = ["ddim", SOLVER]
 """as the manifest names them"""
-LEEWAY = 1.02
+LEEWAY = 1.03
 """how far from the truth, in the prior's STFT distance, a setting may be"""
 
 

@@ -14,7 +14,7 @@ from ripieno_training import vocabulary
 from ripieno_training.diffusion import alpha_bars
 from ripieno_training.evaluate_synth import PRIOR, Chain, Setting, best
 from ripieno_training.export import main as export
-from ripieno_training.manifest import OCCASIONS, denoiser_for
+from ripieno_training.manifest import OCCASIONS, UNET, denoiser_for, denoisers, write_denoiser
 from ripieno_training.networks.discriminators import Judges
 from ripieno_training.signatures import SIGNATURES, example
 from ripieno_training.synthesis import spectral_distance
@@ -212,6 +212,16 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
     manifest.write_text(manifest.read_text().replace('live = "unet-distilled-1"', 'live = "gone"'))
     with pytest.raises(ValueError, match='live = "gone" is none of its denoisers'):
         denoiser_for("live", manifest)
+
+
+def test_the_unet_needs_a_table_only_where_it_is_sampled_otherwise(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.toml"
+    manifest.write_text("")
+    otherwise = UNET | {"sampler": "dpm++2m"}
+    for entry in (otherwise, UNET):
+        write_denoiser(entry, manifest)
+        assert denoisers(manifest) == [entry]
+    assert "denoiser" not in tomllib.loads(manifest.read_text())["synth"]
 
 
 def test_a_vocoder_goes_on_against_judges_that_are_kept(clips: Path, few: Path, monkeypatch) -> None:

@@ -319,8 +319,8 @@ fn the_musicians_pedal_holds_nothing_of_what_is_composed() {
     for _ in 0..4 {
         song.phrase();
     }
-    // How much is composed is the processor's: in 8 bits each composes another song.
-    assert!(song.begun.iter().any(|(part, _)| *part == 0), "{:?}", song.begun);
+    let composed = song.begun.iter().filter(|(part, _)| *part == 0).count();
+    assert!(composed > 2, "{:?}", song.begun);
     song.engine.control.set_composer(LiveSettings::default());
     song.to(song.beat + 6.0);
     assert_eq!(song.down, [(1, 60), (1, 64), (1, 67)].into());
@@ -333,9 +333,10 @@ fn without_a_transport_notes_come_at_the_tempo_that_was_set() {
     let mut song = Song::new(LiveSettings { tempo: Some(90.0), ..settings(LiveMode::Continue) });
     song.playing = false;
     song.phrase();
-    song.to(24.0);
+    // How dense it is depends on the processor: in 8 bits each composes another song.
+    song.to(40.0);
     let times = &song.times[3..];
-    assert!(times.len() > 5, "{times:?}");
+    assert!(times.len() > 10, "{times:?}");
     // A twelfth of a beat.
     let tick = RATE * 60.0 / 90.0 / 12.0;
     let ticks = times.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / tick);

@@ -82,26 +82,30 @@ assert (plugin:load_preset (preset), "the plug-in refuses the preset")
 local notes = ARDOUR.LuaAPI.new_luaproc (Session, "Ripieno Notes")
 assert (not notes:isnil (), "Ardour does not load the listener")
 assert (track:add_processor_by_index (notes, index, nil, true) == 0, "Ardour does not take the listener")
--- The plug-in asks for a restart where its latency changes; Ardour does that beside us, on a busy machine late.
+-- The plug-in asks for a restart where its latency changes; Ardour does that beside us, on a busy machine late. How long the
+-- song rolls before its beginning it works out after that, and now and then never: then an export would begin at once.
 local latency, still = track:signal_latency (), 0
-for _ = 1, 300 do
+for _ = 1, 150 do
   ARDOUR.LuaAPI.usleep (100000)
   local now = track:signal_latency ()
-  still = now == latency and still + 1 or 0
+  still = now == latency and Session:worst_latency_preroll () >= now and still + 1 or 0
   latency = now
   if still == 20 then break end
 end
-
--- The latency as the track sees it: the notes come in while it plays, so Ardour has nothing to move.
-print ("LATENCY", track:signal_latency ())
--- Saved first: the export is the last thing that this process is sure to do.
-Session:save_state ("")
-local export = Session:simple_export ()
-assert (export:set_preset (preset_id), "Ardour does not find the export's preset")
-export:set_name ("take")
-export:set_folder (folder)
-export:set_range (0, samples)
-assert (export:run_export (), "the export failed")
+if still == 20 then
+  -- The latency as the track sees it: the notes come in while it plays, so Ardour has nothing to move.
+  print ("LATENCY", latency)
+  -- Saved first: the export is the last thing that this process is sure to do.
+  Session:save_state ("")
+  local export = Session:simple_export ()
+  assert (export:set_preset (preset_id), "Ardour does not find the export's preset")
+  export:set_name ("take")
+  export:set_folder (folder)
+  export:set_range (0, samples)
+  assert (export:run_export (), "the export failed")
+else
+  print ("Ardour does not roll for as long as the track is late.")
+end
 quit ()
 """
 
@@ -231,7 +235,7 @@ def main() -> None:
 
     names = json.dumps(str(session)), json.dumps(task.plugin)
     take = session / "take.wav"
-    # When an export is written, Ardour 7.3's Lua session dies of a corrupted heap in a third of its runs, with the
+    # Again where there is none. When an export is written, Ardour 7.3's Lua session dies of a corrupted heap in a third of its runs, with the
     # synthesizer that it brings along and no other plug-in, too. So the file counts: its length says that it is whole.
     for _ in range(ATTEMPTS):
         shutil.rmtree(session, ignore_errors=True)

@@ -160,6 +160,31 @@ fn a_distilled_denoiser_takes_exactly_its_own_times() {
 }
 
 #[test]
+fn a_student_leaves_more_steps_than_it_learnt_to_its_teacher() {
+    let folder = Folder::with(&[T5, DISTILLED].concat());
+    let steps = [1, 2, 3, 6];
+    let heard = |occasion: Option<Occasion>, name: &str| {
+        let models = folder.models();
+        let mut synth = match occasion {
+            Some(occasion) => Synthesizer::new(&models, 1, occasion).unwrap(),
+            None => Synthesizer::with_denoiser(&models, 1, name).unwrap(),
+        };
+        assert_eq!(synth.denoiser().name, name);
+        steps.map(|steps| sound(&mut synth, steps, Guidance::NONE, 60))
+    };
+    folder.change("[synth]\n", "[synth]\nlive = \"distilled\"\n");
+    let (student, teacher) = (heard(None, "distilled"), heard(None, "t5"));
+    assert_eq!(heard(Some(Occasion::Live), "distilled"), student, "without a teacher it plays itself");
+    folder.change("times = [999, 400]\n", "times = [999, 400]\nteacher = \"t5\"\n");
+    let both = heard(Some(Occasion::Live), "distilled");
+    assert_eq!((&both[..2], &both[2..]), (&student[..2], &teacher[2..]));
+    // Whoever asks for it by its name wants it alone; and it plays on where its teacher is damaged.
+    assert_eq!(heard(None, "distilled"), student);
+    fs::write(folder.path().join("synth/t5_encoder.onnx"), b"damaged").unwrap();
+    assert_eq!(heard(Some(Occasion::Live), "distilled"), student);
+}
+
+#[test]
 fn what_cannot_be_used_is_not_offered_and_says_why() {
     let matrix: [(&str, &str, &str); 5] = [
         ("model = \"t5_decoder\"", "model = \"t6_decoder\"", "\"t6_decoder\" is not in the manifest"),

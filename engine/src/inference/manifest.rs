@@ -82,6 +82,9 @@ pub struct DenoiserEntry {
     /// Its sampler: `ddim`, `dpm++2m` or `distilled`.
     #[serde(default = "ddim")]
     pub sampler: String,
+    /// The denoiser that it was distilled from, if that is listed too.
+    #[serde(default)]
+    pub teacher: Option<String>,
     /// Falling diffusion times it was distilled for; empty where it was not.
     #[serde(default)]
     pub times: Vec<usize>,
@@ -101,6 +104,7 @@ impl SynthEntry {
             steps: 0,
             sampler: ddim(),
             times: Vec::new(),
+            teacher: None,
         };
         let mut all = if self.listed.is_empty() { vec![unet()] } else { self.listed.clone() };
         all.iter_mut().filter(|entry| entry.steps == 0).for_each(|entry| entry.steps = self.default_steps);

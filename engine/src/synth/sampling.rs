@@ -1,6 +1,6 @@
 //! From noise, or from the prior, to the mel of every row of a segment: the denoiser's calls, guidance, x0-overlap.
 
-use super::denoiser::Parts;
+use super::denoiser::{Opened, Parts};
 use super::guidance::Guidance;
 use super::noise::Noise;
 use super::rates::MEL;
@@ -29,7 +29,8 @@ impl Synthesizer {
             self.work.mel.clear();
             self.work.mel.extend_from_slice(&self.work.prior);
         } else {
-            let levels = self.sampler.levels(&self.schedule, self.sampling.start.time(), steps);
+            let Opened { sampler, sampling, .. } = &self.denoisers[self.playing];
+            let levels = sampler.levels(&self.schedule, sampling.start.time(), steps);
             self.begin_sampling(span, seed, guidance, levels.first().map_or(1.0, |level| level.spread))?;
             let mut before = None;
             for (step, &level) in levels.iter().enumerate() {
@@ -69,7 +70,7 @@ impl Synthesizer {
             performance: &work.performance,
         };
         work.rows.lay_out(parts, guidance, nobody);
-        self.denoiser.begin(&work.rows)?;
+        self.denoisers[self.playing].network.begin(&work.rows)?;
         work.x.clear();
         for &voice in &work.voices {
             // Noise belongs to a place in the stream, so that an overlap starts from the same noise twice.
@@ -87,7 +88,8 @@ impl Synthesizer {
         for _ in guidance.conditions() {
             work.wide_x.extend_from_slice(&work.x);
         }
-        self.denoiser.predict(&work.rows, &work.wide_x, level.time as f32, &mut work.wide_v)?;
+        let network = &mut self.denoisers[self.playing].network;
+        network.predict(&work.rows, &work.wide_x, level.time as f32, &mut work.wide_v)?;
         finite("denoiser", &work.wide_v, work.rows.count * size)?;
         let (signal, spread) = (level.signal as f32, level.spread as f32);
         work.clean.clear();
@@ -113,7 +115,8 @@ impl Synthesizer {
             let clean = Clean { now: &work.clean[range.clone()], before };
             let noise = Noise::new(seed ^ (step as u64) << 32, work.voices[slot], NOISE_STEP);
             let origin = span.first * MEL as i64;
-            self.sampler.step((from, to), clean, &mut work.x[range], &mut |i| noise.gaussian(origin + i as i64));
+            let sampler = &self.denoisers[self.playing].sampler;
+            sampler.step((from, to), clean, &mut work.x[range], &mut |i| noise.gaussian(origin + i as i64));
         }
     }
 }
@@ -162,7 +165,8 @@ mod tests {
     fn watched(models: &Models) -> (Synthesizer, Receiver<Asked>) {
         let mut synth = Synthesizer::new(models, 1, Occasion::Live).unwrap();
         let (tell, asked) = channel();
-        synth.denoiser = Box::new(Witness(tell));
+        synth.denoisers.truncate(1);
+        synth.denoisers[0].network = Box::new(Witness(tell));
         (synth, asked)
     }
 

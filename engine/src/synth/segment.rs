@@ -10,14 +10,14 @@ use crate::score::Note;
 
 use super::catalogue::Catalogue;
 use super::decay::settle;
-use super::denoiser::{self, Denoiser, DenoiserInfo, Occasion, Rows};
+use super::denoiser::{self, DenoiserInfo, Occasion, Opened, Rows};
 use super::guidance::Guidance;
 use super::rates::{
     self, CONTEXT_FRAMES, HOP, HOP_FRAMES, KEYS, LOG_FLOOR, MAX_PARTS, MEL, MEL_BANDS, OVERLAP_FRAMES, SEGMENT_FRAMES,
 };
 use super::roll::{NoteRoll, PLANES};
+use super::sampler::Sampling;
 use super::sampler::overlap::committed_weight;
-use super::sampler::{self, Sampler, SamplerKind, Sampling};
 use super::schedule::Schedule;
 use super::vocoding::{HELD_FRAMES, Vocoder, VocoderStream};
 
@@ -239,10 +239,10 @@ pub struct Synthesizer {
     catalogue: Catalogue,
     prior: Session,
     pub(super) vocoder: Vocoder,
-    pub(super) denoiser: Box<dyn Denoiser>,
-    info: DenoiserInfo,
-    pub(super) sampler: Box<dyn Sampler>,
-    pub(super) sampling: Sampling,
+    /// The one that was asked for, then its teacher where more steps can be asked for than it was distilled for.
+    pub(super) denoisers: Vec<Opened>,
+    /// Which of them plays this segment.
+    pub(super) playing: usize,
     /// Whether parts are told their performance; for measuring what that is worth.
     told_performance: bool,
     pub(super) residual_std: Vec<f32>,
@@ -281,19 +281,15 @@ impl Synthesizer {
     /// Opens the sessions, `threads` each, with the manifest's denoiser for an occasion, or the next that can be used;
     /// about 0.2 s, so on a worker.
     pub fn new(models: &Models, threads: usize, occasion: Occasion) -> Result<Self, SynthError> {
-        Self::with(models, threads, denoiser::first_whole(models, threads, occasion)?)
+        Self::with(models, threads, denoiser::whole(models, threads, occasion)?)
     }
 
     /// The same with the denoiser of a name.
     pub fn with_denoiser(models: &Models, threads: usize, name: &str) -> Result<Self, SynthError> {
-        Self::with(models, threads, denoiser::open(models, name, threads)?)
+        Self::with(models, threads, vec![denoiser::open(models, name, threads)?])
     }
 
-    fn with(
-        models: &Models,
-        threads: usize,
-        (info, denoiser): (DenoiserInfo, Box<dyn Denoiser>),
-    ) -> Result<Self, SynthError> {
+    fn with(models: &Models, threads: usize, denoisers: Vec<Opened>) -> Result<Self, SynthError> {
         let manifest = models.manifest();
         rates::check(&manifest.rates)?;
         let residual_std = match &manifest.synth {
@@ -306,10 +302,8 @@ impl Synthesizer {
             catalogue: Catalogue::load(&manifest.folder)?,
             prior: Session::open(models, "prior", threads)?,
             vocoder: Vocoder::open(models, threads)?,
-            denoiser,
-            sampler: sampler::of(info.sampling, &info.times),
-            sampling: info.sampling,
-            info,
+            denoisers,
+            playing: 0,
             told_performance: true,
             residual_std,
             schedule: Schedule::default(),
@@ -319,17 +313,12 @@ impl Synthesizer {
 
     /// The denoiser that was opened.
     pub fn denoiser(&self) -> &DenoiserInfo {
-        &self.info
+        &self.denoisers[0].info
     }
 
     /// Samples in another way than the denoiser's own from now on.
     pub fn set_sampling(&mut self, sampling: Sampling) -> Result<(), SynthError> {
-        if sampling.sampler == SamplerKind::Distilled && self.info.times.is_empty() {
-            return Err(SynthError::NotDistilled { name: self.info.name.clone() });
-        }
-        self.sampler = sampler::of(sampling, &self.info.times);
-        self.sampling = sampling;
-        Ok(())
+        self.denoisers[0].set_sampling(sampling)
     }
 
     /// Tells the networks of no performance from now on, or again: what conditioning on it is worth is measured so.
@@ -465,6 +454,7 @@ impl Synthesizer {
         let begun = Instant::now();
         self.run_prior(span.frames)?;
         let prior_done = Instant::now();
+        self.playing = self.denoisers.iter().position(|denoiser| denoiser.reaches(steps)).unwrap_or(0);
         self.sample(span, seed, guidance, steps, more)?;
         let work = &mut self.work;
         for (mel, &part) in work.mel.chunks_exact_mut(span.frames * MEL).zip(&work.active) {

@@ -1,6 +1,7 @@
 """`python -m ripieno_training.export --checkpoints DIR`: checkpoints -> ONNX files and their manifest entries.
 
 Weights are stored as fp16 and cast to fp32 where they are used; ONNX Runtime folds the casts when a session is made.
+Of denoisers, which are asked at every step, the large products are of 8 bits (`storage.quantise`).
 """
 
 import argparse
@@ -12,7 +13,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from .manifest import (
@@ -28,14 +28,13 @@ from .manifest import (
 from .networks import T5
 from .networks.t5 import ASIDE
 from .signatures import SIGNATURES, Signature, example, pair
+from .storage import halve, quantise, without_gemm
 from .train.checkpoint import learned, load_bounded, load_network
 from .train.checkpoint import read as read_checkpoint
 from .train.students import SHARPENED, Student, students
 from .vocabulary import Vocabulary
 
 LICENCE = "CC-BY-4.0"
-SMALLEST = 256
-"""tensors with fewer elements stay fp32"""
 TEACHERS = {"denoiser": "unet", "denoiser_base": "unet-base", "t5": "t5", "t5_base": "t5-base"}
 STUDENTS = {s.name: f"{called}-{s.way}-{s.steps}" for name, called in TEACHERS.items() for s in students(name)}
 """of each teacher, of which those are exported that are asked for"""
@@ -53,20 +52,7 @@ class Graph:
     signature: Signature
 
 
-def halve(model: onnx.ModelProto) -> None:
-    """Stores large fp32 weights as fp16, each followed by a cast back."""
-    casts = []
-    for weight in model.graph.initializer:
-        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < SMALLEST:
-            continue
-        values, name = numpy_helper.to_array(weight), weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_fp16"))
-        casts.append(helper.make_node("Cast", [f"{name}_fp16"], [name], to=TensorProto.FLOAT, name=f"{name}_cast"))
-    for i, node in enumerate(casts):
-        model.graph.node.insert(i, node)
-
-
-def export(model: nn.Module, signature: Signature, file: Path, fp16: bool = True) -> dict:
+def export(model: nn.Module, signature: Signature, file: Path, fp16: bool = True, int8: bool = False) -> dict:
     """Writes one network; returns the largest differences of its outputs from PyTorch's and the file's size."""
     inputs, outputs = signature
     names = [line["name"] for line in inputs]
@@ -81,7 +67,9 @@ def export(model: nn.Module, signature: Signature, file: Path, fp16: bool = True
             model, example(inputs, 2, 16), str(file), input_names=names, output_names=[outputs[0]["name"]],
             dynamic_axes=axes, opset_version=17, dynamo=False,
         )  # fmt: skip
-    graph = onnx.load(str(file))
+    graph = without_gemm(onnx.load(str(file)))
+    if int8:
+        graph = quantise(graph)
     if fp16:
         halve(graph)
     onnx.checker.check_model(graph)
@@ -114,7 +102,8 @@ def denoiser_entry(name: str, made: list[Graph], times: list[int]) -> dict:
     parts = ["model"] if len(made) == 1 else ["encoder", "model"]
     entry = {"name": DENOISERS[name]} | {part: graph.name for part, graph in zip(parts, made, strict=True)}
     if times:
-        return entry | {"sampler": "distilled", "steps": len(times), "times": times}
+        teacher = DENOISERS[Student.of(name).teacher]
+        return entry | {"sampler": "distilled", "steps": len(times), "times": times, "teacher": teacher}
     # Without a number, the synthesizer's default steps.
     return entry | {"sampler": "ddim"}
 
@@ -131,7 +120,7 @@ def write(folder: Path, name: str, vocabulary: Vocabulary, models: Path) -> None
     command = f"python -m ripieno_training.train {trained} && python -m ripieno_training.export --only {name}"
     for graph in made:
         file = models / "synth" / f"{graph.name}.onnx"
-        figures = export(graph.model, graph.signature, file)
+        figures = export(graph.model, graph.signature, file, int8=name in DENOISERS)
         figures |= {
             "training_steps": state["step"],
             "training_minutes": round(state["seconds"] / 60, 1),

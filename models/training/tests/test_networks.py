@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -76,6 +77,28 @@ def test_onnx_says_what_torch_says_for_any_batch_and_length(name: str, tmp_path)
         feed = inputs(name, batch, frames)
         with torch.no_grad():
             torch.testing.assert_close(told(session, feed), model(**feed), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["denoiser", "t5"])
+def test_in_8_bits_a_denoiser_says_nearly_the_same_and_its_ends_are_exact(name: str, tmp_path) -> None:
+    model, file = shipped(name), tmp_path / "network.onnx"
+    model, signature = (model, SIGNATURES[name]) if name == "denoiser" else (model.decoder, pair(16 + ASIDE)[1])
+    feed = dict(zip((line["name"] for line in signature[0]), example(signature[0], 2, 48), strict=True))
+    said = []
+    for int8 in (False, True):
+        export(model, signature, file, int8=int8)
+        said.append(told(onnxruntime.InferenceSession(str(file)), feed))
+    apart = float((said[1] - said[0]).norm() / said[0].norm())
+    assert 0 < apart < 0.03
+    nodes = onnx.load(str(file)).graph.node
+    rounded = [node.name for node in nodes if node.op_type == "MatMulInteger"]
+    exact = [node.name for node in nodes if node.op_type == "MatMul"]
+    # Of a U-Net's blocks, and of a decoder's.
+    inside, ends = ("narrow", {"excitation", "enter", "leave"}) if name == "denoiser" else ("mlp", {"enter", "leave"})
+    assert any(f"/{inside}/" in product for product in rounded)
+    assert {end for end in ends for product in exact if f"/{end}/MatMul" in product} == ends
+    network = "denoiser" if name == "denoiser" else "decoder"
+    assert not any(f"/{network}/{end}/" in product for end in ends for product in rounded)
 
 
 # At the last time the noise is divided by a signal of 5e-5, and rounding with it.

@@ -61,11 +61,14 @@ fn try_out(models: &Arc<Models>, faults: &mut usize) {
         }
     }
     for denoiser in DenoiserInfo::all(models) {
-        let DenoiserInfo { name, steps, sampling, .. } = denoiser;
+        let DenoiserInfo { name, steps, sampling, teacher, .. } = denoiser;
         let when: Vec<&str> = plays.iter().filter(|(_, of)| *of == name).map(|(when, _)| when.name()).collect();
         let when = if when.is_empty() { String::new() } else { format!(", plays {}", when.join(" and ")) };
         match denoiser.fault {
-            None => say!("{:<17}{name}: {steps} steps, {}{when}", "denoiser", sampling.sampler.name()),
+            None => {
+                let more = teacher.map_or_else(String::new, |teacher| format!(", more steps are {teacher}'s"));
+                say!("{:<17}{name}: {steps} steps, {}{when}{more}", "denoiser", sampling.sampler.name());
+            }
             Some(fault) => wrong("denoiser", &format!("{name}: {fault}"), faults),
         }
     }

@@ -49,12 +49,12 @@ impl NoteCache {
     pub fn new(folder: &Path, models: &Models) -> Self {
         let mut hash = Sha256::new();
         hash.update([VERSION]);
-        let denoiser = denoiser(models);
-        let networks = denoiser.iter().flat_map(|entry| [Some(&entry.model), entry.encoder.as_ref()]).flatten();
+        let denoisers = denoisers(models);
+        let networks = denoisers.iter().flat_map(|entry| [Some(&entry.model), entry.encoder.as_ref()]).flatten();
         for name in NETWORKS.into_iter().chain(networks.map(String::as_str)) {
             hash.update(models.manifest().model(name).map_or("", |entry| entry.sha256.as_str()));
         }
-        if let Some(DenoiserEntry { sampler, times, .. }) = &denoiser {
+        for DenoiserEntry { sampler, times, .. } in &denoisers {
             hash.update(format!("{sampler} {times:?}"));
         }
         let deviation = models.manifest().synth.iter().flat_map(|synth| &synth.residual_std);
@@ -131,12 +131,13 @@ impl NoteCache {
     }
 }
 
-/// The denoiser that is opened: the first for real time that can be used.
-fn denoiser(models: &Models) -> Option<DenoiserEntry> {
-    let offered = DenoiserInfo::for_occasion(models, Occasion::Live).ok()?;
-    let opened = offered.into_iter().find(|info| info.fault.is_none())?;
-    let entries = models.manifest().synth.as_ref()?.denoisers();
-    entries.into_iter().find(|entry| entry.name == opened.name)
+/// The denoisers that are opened: the first for real time that can be used, and its teacher.
+fn denoisers(models: &Models) -> Vec<DenoiserEntry> {
+    let offered = DenoiserInfo::for_occasion(models, Occasion::Live).unwrap_or_default();
+    let opened = offered.into_iter().find(|info| info.fault.is_none());
+    let names = opened.iter().flat_map(|info| [Some(&info.name), info.teacher.as_ref()]).flatten();
+    let mut entries = models.manifest().synth.as_ref().map(|synth| synth.denoisers()).unwrap_or_default();
+    names.filter_map(|name| Some(entries.swap_remove(entries.iter().position(|entry| entry.name == *name)?))).collect()
 }
 
 /// What a note is once it was kept: with it a bounce is the same, to the bit, whether its notes were just made or come from

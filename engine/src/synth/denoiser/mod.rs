@@ -2,16 +2,19 @@
 //!
 //! All have one interface: told once per segment what does not change from step to step, then asked at one level after the
 //! other. Which of them plays is told by `offline` and `live` of the manifest's `[synth]`. One whose files are missing,
-//! damaged or of the wrong shape is not offered, and says why when it is asked for.
+//! damaged or of the wrong shape is not offered, and says why when it is asked for. Where a student plays that was distilled
+//! for a few steps, the teacher is there for those who ask for more.
 
 mod encoded;
 mod offered;
+mod opened;
 mod rows;
 mod shape;
 mod single;
 
 pub use offered::{DenoiserInfo, Occasion};
-pub(super) use offered::{first_whole, open};
+pub(super) use offered::{open, whole};
+pub(super) use opened::Opened;
 pub(super) use rows::{Parts, Rows};
 
 use super::SynthError;

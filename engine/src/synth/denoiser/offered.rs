@@ -1,8 +1,8 @@
 //! Which denoisers there are, and which of them can be used.
 
-use super::Denoiser;
 use super::encoded::{self, Encoded};
 use super::single::{self, Single};
+use super::{Denoiser, Opened};
 use crate::inference::{DenoiserEntry, InferenceError, Models};
 use crate::synth::SynthError;
 use crate::synth::sampler::{SamplerKind, Sampling};
@@ -41,6 +41,8 @@ pub struct DenoiserInfo {
     pub sampling: Sampling,
     /// Falling times that it was distilled for; empty where it was not.
     pub times: Vec<usize>,
+    /// Whom it was distilled from: who plays in its place where more steps are asked for.
+    pub teacher: Option<String>,
     /// Why it cannot be used, if it cannot.
     pub fault: Option<SynthError>,
 }
@@ -81,6 +83,7 @@ impl DenoiserInfo {
             steps: entry.steps,
             sampling: Sampling::with(sampler.unwrap_or(SamplerKind::Ddim)),
             times: entry.times.clone(),
+            teacher: entry.teacher.clone(),
             fault,
         }
     }
@@ -109,11 +112,7 @@ fn check(models: &Models, entry: &DenoiserEntry, sampler: SamplerKind) -> Result
 }
 
 /// Opens the denoiser of a name.
-pub(in crate::synth) fn open(
-    models: &Models,
-    name: &str,
-    threads: usize,
-) -> Result<(DenoiserInfo, Box<dyn Denoiser>), SynthError> {
+pub(in crate::synth) fn open(models: &Models, name: &str, threads: usize) -> Result<Opened, SynthError> {
     let entries = models.manifest().synth.as_ref().map(|synth| synth.denoisers()).unwrap_or_default();
     let Some(entry) = entries.iter().find(|entry| entry.name == name) else {
         let known = entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -129,19 +128,19 @@ pub(in crate::synth) fn open(
             None => Box::new(Single::open(models, &entry.model, threads)?),
         })
     };
-    Ok((info, open()?))
+    Ok(Opened::new(info, open()?))
 }
 
-/// Opens the first denoiser for an occasion that can be used. Where none can, the error is the first one's.
-pub(in crate::synth) fn first_whole(
-    models: &Models,
-    threads: usize,
-    occasion: Occasion,
-) -> Result<(DenoiserInfo, Box<dyn Denoiser>), SynthError> {
+/// Opens the first denoiser for an occasion that can be used, and its teacher, if it has one that can be used as well.
+/// Where none can, the error is the first one's.
+pub(in crate::synth) fn whole(models: &Models, threads: usize, occasion: Occasion) -> Result<Vec<Opened>, SynthError> {
     let mut first = None;
     for info in DenoiserInfo::for_occasion(models, occasion)? {
         match open(models, &info.name, threads) {
-            Ok(opened) => return Ok(opened),
+            Ok(opened) => {
+                let teacher = info.teacher.and_then(|teacher| open(models, &teacher, threads).ok());
+                return Ok(std::iter::once(opened).chain(teacher).collect());
+            }
             Err(error) => first = first.or(Some(error)),
         }
     }

@@ -10,9 +10,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ..export import SMALLEST, halve
 from ..manifest import write_model_entry
 from ..signatures import tensor
+from ..storage import SMALLEST, halve
 from .assignment import played
 from .context import WIDTH
 from .corpus import with_context

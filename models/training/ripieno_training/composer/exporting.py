@@ -11,9 +11,9 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
-from ..export import SMALLEST, halve
 from ..manifest import write_model_entry
 from ..signatures import tensor
+from ..storage import SMALLEST, halve
 from . import vocabulary as v
 from .corpus import MUSIC, Song, part
 from .data import first_windows, sequence

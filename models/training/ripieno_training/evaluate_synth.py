@@ -2,14 +2,15 @@
 
 Held-out clips go through three chains: true mel -> vocoder (the ceiling), prior -> vocoder, diffusion -> vocoder with
 several sampler settings. The setting is chosen on the valid split and reported, beside the others, on the test split;
-`--write` puts both into the manifest. All chains share the vocoder's noise, so that they differ by their mel alone.
+`--write` puts both into the manifest. On the test split prior and diffusion also play without being told who, which
+says what that is worth. All chains share the vocoder's noise, so that they differ by their mel alone.
 """
 
 import argparse
 import json
 from collections.abc import Collection
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -271,8 +272,9 @@ def main() -> None:
     if len(settings) > 2:
         chosen = best(valid, settings)
         final = [CEILING, PRIOR, chosen]
+        untold = [replace(setting, performance=False) for setting in (PRIOR, chosen)]
         clips = held_out(arguments.clips, "test", arguments.report, known)
-        task = Task(final, [] if arguments.no_notes else final, arguments.seconds, musicnn)
+        task = Task([*final, *untold], [] if arguments.no_notes else final, arguments.seconds, musicnn)
         test = evaluate(arguments.checkpoints, clips, task, arguments.processes)
         show(f"test, {len(clips)} clips, chosen on valid: {chosen}", test)
         tables["test"] = test

@@ -1,13 +1,14 @@
 //! `ripieno evaluate synth`: how near the synthesizer is to true renderings, whether its segments join without a seam, and
 //! what it costs, each way that it can be asked to play.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::processor::processor_time;
 use ripieno_engine::score::{Note, Playback};
 use ripieno_engine::synth::evaluation::{
-    Clip, Moments, Musicnn, Performed, SHIFTS, Seams, Subject, frechet, loudness_distance, stft_distance,
+    Apart, Clip, Groups, Heard, Musicnn, Performed, SHIFTS, Seams, Subject, loudness_distance, stft_distance,
 };
 use ripieno_engine::synth::{
     FRAMES_PER_SECOND, Guidance, HOP, SamplerKind, Sampling, SegmentCost, Start, StereoBuffer, Synthesizer,
@@ -15,7 +16,7 @@ use ripieno_engine::synth::{
 
 use crate::output::{note, say};
 use crate::progress::Progress;
-use crate::{Failure, evaluate, evaluate_synth_report as report, render};
+use crate::{Failure, evaluate, evaluate_synth_report as report, general_midi, render};
 
 /// Samples cut at both ends of what is compared: there a single call's inverse transforms are incomplete.
 const EDGE: usize = 2048;
@@ -67,8 +68,18 @@ pub struct Arguments {
     #[arg(long)]
     no_seams: bool,
     /// Network for the Frechet distance: musicnn's ONNX file.
-    #[arg(long)]
+    #[arg(long, requires = "clips")]
     embedding: Option<PathBuf>,
+    /// Folder of other clips, as those of training works: Frechet distances are to the true sound of these, the true sound of
+    /// the measured ones is measured as well, and performances are classified by the nearest.
+    #[arg(long, requires = "embedding")]
+    known: Option<PathBuf>,
+    /// At most so many of them are of one performance.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    known_n: u32,
+    /// Measure fluidsynth with this General MIDI SoundFont as well.
+    #[arg(long, requires = "clips")]
+    soundfont: Option<PathBuf>,
     /// The same seed gives the same sounds.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -100,6 +111,10 @@ impl Piece {
 /// One way of playing.
 #[derive(Debug, Clone)]
 pub enum Way {
+    /// The true sound itself.
+    Truth,
+    /// fluidsynth.
+    GeneralMidi,
     /// The true mel through the vocoder: its own ceiling.
     TrueMel,
     /// No denoiser.
@@ -135,12 +150,9 @@ pub struct Row {
     pub seconds: f64,
     /// Processor seconds that this process spent on it, of all threads; `None` where the system does not say.
     pub processor: Option<f64>,
-    /// Embeddings, by performance.
-    embeddings: Vec<(usize, Vec<f32>)>,
-    /// Frechet distance to the true sounds, of all together and the mean over performances.
-    pub fad: Option<f64>,
-    /// See `fad`.
-    pub group_fad: Option<f64>,
+    embeddings: Heard,
+    /// How far its sounds are from the true ones.
+    pub apart: Apart,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -162,7 +174,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let ways = ways(arguments, &mut synths, pieces.iter().any(|piece| piece.truth.is_some()))?;
     let progress = Progress::begin("measuring")?;
     let all = (ways.len() * pieces.len()) as f64;
-    let truth = embeddings_of_truth(&pieces, listener.as_mut())?;
+    let groups = Groups::of(&heard_in_truth(arguments, &pieces, &synths[0], listener.as_mut())?);
     let mut rows = Vec::new();
     for (number, (synth, way)) in ways.iter().enumerate() {
         progress.say(report::name(way));
@@ -173,7 +185,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 return Err("stopped".into());
             }
         }
-        (row.fad, row.group_fad) = (distance(&row.embeddings, &truth, None), group_distance(&row.embeddings, &truth));
+        row.apart = groups.apart(&row.embeddings);
         rows.push((way.clone(), row));
     }
     drop(progress);
@@ -276,7 +288,9 @@ fn of_score<'a>(
 /// Every way that was asked for, and which of the synthesizers plays it.
 fn ways(arguments: &Arguments, synths: &mut [Synthesizer], truth: bool) -> Result<Vec<(usize, Way)>, Failure> {
     let told: &[bool] = if arguments.untold { &[true, false] } else { &[true] };
-    let mut ways: Vec<(usize, Way)> = truth.then_some((0, Way::TrueMel)).into_iter().collect();
+    let first = [(arguments.known.is_some(), Way::Truth), (arguments.soundfont.is_some(), Way::GeneralMidi)];
+    let first = first.into_iter().chain([(true, Way::TrueMel)]).filter(|(wanted, _)| truth && *wanted);
+    let mut ways: Vec<(usize, Way)> = first.map(|(_, way)| (0, way)).collect();
     ways.extend(told.iter().map(|&told| (0, Way::Prior { told })));
     for (number, synth) in synths.iter_mut().enumerate() {
         let info = synth.denoiser().clone();
@@ -320,7 +334,7 @@ fn measure(
 ) -> Result<(), Failure> {
     let subject = piece.subject();
     let (steps, told) = match way {
-        Way::TrueMel => (0, true),
+        Way::Truth | Way::GeneralMidi | Way::TrueMel => (0, true),
         Way::Prior { told } => (0, *told),
         Way::Denoised { sampling, steps, told, .. } => {
             synth.set_sampling(*sampling)?;
@@ -330,15 +344,22 @@ fn measure(
     synth.tell_performance(told);
     let how = (steps, guidance(arguments));
     let before = processor_time();
-    let made = match (way, &piece.truth) {
-        (Way::TrueMel, Some(truth)) => synth.vocode(&subject, truth, arguments.seed)?,
-        (Way::TrueMel, None) => Performed::default(),
-        _ => synth.perform_part(&subject, how, arguments.seed, 0)?,
+    let played = matches!(way, Way::Prior { .. } | Way::Denoised { .. });
+    let given = |audio: StereoBuffer| Performed { audio, ..Performed::default() };
+    let made = match (way, &piece.truth, &arguments.soundfont) {
+        (Way::Truth, Some(truth), _) => given(truth.clone()),
+        (Way::GeneralMidi, _, Some(font)) => {
+            let program = synth.catalogue().instruments()[piece.instrument].program;
+            given(general_midi::play(font, program, &piece.notes, piece.frames * HOP)?)
+        }
+        (Way::TrueMel, Some(truth), _) => synth.vocode(&subject, truth, arguments.seed)?,
+        _ if played => synth.perform_part(&subject, how, arguments.seed, 0)?,
+        _ => Performed::default(),
     };
     if let (Some(before), Some(after)) = (before, processor_time()) {
         *row.processor.get_or_insert_default() += (after - before).as_secs_f64();
     }
-    if !arguments.no_seams && !matches!(way, Way::TrueMel) {
+    if !arguments.no_seams && played {
         let mut later = |frames| synth.perform_part(&subject, how, arguments.seed, frames);
         let [two, far] = SHIFTS.map(&mut later);
         row.seams.get_or_insert_default().count([&made.audio, &two?.audio, &far?.audio]);
@@ -370,32 +391,57 @@ fn inner(audio: &StereoBuffer) -> StereoBuffer {
     StereoBuffer { left: cut(&audio.left), right: cut(&audio.right) }
 }
 
-fn embeddings_of_truth(pieces: &[Piece], listener: Option<&mut Musicnn>) -> Result<Vec<(usize, Vec<f32>)>, Failure> {
-    let Some(listener) = listener else { return Ok(Vec::new()) };
-    let true_ones = pieces.iter().filter_map(|piece| Some((piece.performance, piece.truth.as_ref()?)));
-    let embeddings = true_ones.map(|(performance, truth)| Ok((performance, listener.embed(&inner(truth))?)));
-    let embeddings = embeddings.collect::<Result<Vec<_>, Failure>>()?;
-    if embeddings.iter().all(|(_, rows)| rows.is_empty()) {
+/// What the listener hears in the true sound of the pieces, or, where others are known by name, of those.
+fn heard_in_truth(
+    arguments: &Arguments,
+    pieces: &[Piece],
+    synth: &Synthesizer,
+    listener: Option<&mut Musicnn>,
+) -> Result<Heard, Failure> {
+    let Some(listener) = listener else { return Ok(Heard::new()) };
+    let mut heard = Heard::new();
+    if let Some(folder) = &arguments.known {
+        for file in spread(Clip::find(folder)?, arguments.known_n as usize) {
+            match of_clip(&file, arguments.seconds, synth) {
+                Ok(Piece { performance, truth: Some(truth), .. }) => {
+                    heard.push((performance, listener.embed(&inner(&truth))?));
+                }
+                Ok(_) => {}
+                Err(error) => note!("{error}"),
+            }
+        }
+    } else {
+        for (performance, truth) in pieces.iter().filter_map(|piece| Some((piece.performance, piece.truth.as_ref()?))) {
+            heard.push((performance, listener.embed(&inner(truth))?));
+        }
+    }
+    if heard.iter().all(|(_, rows)| rows.is_empty()) {
         note!("musicnn hears 3 s at once, and nothing here is as long.");
     }
-    Ok(embeddings)
+    Ok(heard)
 }
 
-/// Frechet distance of the embeddings of a performance, or of all.
-fn distance(ours: &[(usize, Vec<f32>)], truth: &[(usize, Vec<f32>)], of: Option<usize>) -> Option<f64> {
-    let moments = |all: &[(usize, Vec<f32>)]| {
-        let chosen = all.iter().filter(|(performance, _)| of.is_none_or(|of| of == *performance));
-        let rows: Vec<f32> = chosen.flat_map(|(_, rows)| rows.iter().copied()).collect();
-        Moments::of(&rows, Musicnn::WIDTH)
-    };
-    Some(frechet(&moments(ours)?, &moments(truth)?))
+/// At most so many files of each folder, evenly from its first to its last by name, so that all instruments are among them.
+fn spread(files: Vec<PathBuf>, most: usize) -> Vec<PathBuf> {
+    let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for file in files {
+        folders.entry(file.parent().map(PathBuf::from).unwrap_or_default()).or_default().push(file);
+    }
+    let chosen = folders.into_values().flat_map(|mut files| {
+        files.sort();
+        let (count, kept) = (files.len(), files.len().min(most));
+        (0..kept).map(move |i| files[i * count / kept].clone())
+    });
+    chosen.collect()
 }
 
-/// Mean of the performances' own distances.
-fn group_distance(ours: &[(usize, Vec<f32>)], truth: &[(usize, Vec<f32>)]) -> Option<f64> {
-    let mut performances: Vec<usize> = truth.iter().map(|(performance, _)| *performance).collect();
-    performances.sort_unstable();
-    performances.dedup();
-    let own: Vec<f64> = performances.iter().filter_map(|&of| distance(ours, truth, Some(of))).collect();
-    (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_files_are_of_all_instruments_of_their_folder() {
+        let files = ["a/1", "b/1", "a/2", "a/3", "a/4", "a/5"].map(PathBuf::from).to_vec();
+        assert_eq!(spread(files, 2), ["a/1", "a/3", "b/1"].map(PathBuf::from));
+    }
 }

@@ -11,6 +11,8 @@ use crate::output::say;
 pub fn name(way: &Way) -> String {
     let untold = |told: bool| if told { "" } else { ", performance untold" };
     match way {
+        Way::Truth => "true sound".to_owned(),
+        Way::GeneralMidi => "fluidsynth".to_owned(),
         Way::TrueMel => "true mel".to_owned(),
         Way::Prior { told } => format!("prior alone{}", untold(*told)),
         Way::Denoised { denoiser, sampling, steps, told } => {
@@ -60,7 +62,7 @@ pub fn json(pieces: &[&str], seconds: f64, guidance: Guidance, rows: &[(Way, Row
     let row = |(way, row): &(Way, Row)| {
         let mut out = json!({ "name": name(way) });
         match way {
-            Way::TrueMel => {}
+            Way::Truth | Way::GeneralMidi | Way::TrueMel => {}
             Way::Prior { told } => out["performance_told"] = json!(told),
             Way::Denoised { denoiser, sampling, steps, told } => {
                 out["performance_told"] = json!(told);
@@ -74,8 +76,10 @@ pub fn json(pieces: &[&str], seconds: f64, guidance: Guidance, rows: &[(Way, Row
         out["stft_distance"] = or_null(mean(&row.stft));
         out["stft_distance_of_each"] = row.stft.iter().map(|&value| short(value)).collect();
         out["loudness_distance_lu"] = or_null(mean(&row.loudness));
-        out["musicnn_fad"] = or_null(row.fad);
-        out["musicnn_group_fad"] = or_null(row.group_fad);
+        out["musicnn_fad"] = or_null(row.apart.all);
+        out["musicnn_group_fad"] = or_null(row.apart.group);
+        out["top_1"] = or_null(row.apart.top_1);
+        out["top_3"] = or_null(row.apart.top_3);
         out["flux"] = row.seams.as_ref().map_or(Value::Null, |of| change(of.flux()));
         out["loudness_change_db"] = row.seams.as_ref().map_or(Value::Null, |of| change(of.loudness()));
         let share = |cost: f64| or_null((row.seconds > 0.0).then(|| cost / row.seconds));
@@ -103,12 +107,14 @@ pub fn json(pieces: &[&str], seconds: f64, guidance: Guidance, rows: &[(Way, Row
 pub fn print(pieces: &[&str], seconds: f64, guidance: Guidance, rows: &[(Way, Row)]) {
     say!("{} parts of at most {seconds} s, guidance {} and {}", pieces.len(), guidance.notes, guidance.performance);
     say!(
-        "{:<44}{:>8}{:>8}{:>8}{:>8}{:>17}{:>17}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}",
+        "{:<44}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>17}{:>17}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}",
         "",
         "STFT",
         "LU",
         "FAD",
         "group",
+        "top-1",
+        "top-3",
         "join's flux",
         "join's dB",
         "RTF",
@@ -126,12 +132,14 @@ pub fn print(pieces: &[&str], seconds: f64, guidance: Guidance, rows: &[(Way, Ro
         let share = |cost: f64| number((row.seconds > 0.0).then(|| cost / row.seconds));
         let cost = row.cost;
         say!(
-            "{:<44}{:>8}{:>8}{:>8}{:>8}{:>17}{:>17}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}",
+            "{:<44}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>17}{:>17}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}",
             name(way),
             number(mean(&row.stft)),
             number(mean(&row.loudness)),
-            number(row.fad),
-            number(row.group_fad),
+            number(row.apart.all),
+            number(row.apart.group),
+            number(row.apart.top_1),
+            number(row.apart.top_3),
             added(row.seams.as_ref().map(Seams::flux)),
             added(row.seams.as_ref().map(Seams::loudness)),
             share(cost.seconds),
@@ -147,7 +155,10 @@ pub fn print(pieces: &[&str], seconds: f64, guidance: Guidance, rows: &[(Way, Ro
         "STFT: multi-resolution distance to the true sound; LU: distance of loudness curves; FAD: musicnn's, of all and the"
     );
     say!(
-        "mean of the performances', comparable only within one table. A join's flux and dB: how much more the spectrum and"
+        "mean of the performances', comparable only within one table; top-1, top-3: of the performances, how many are the"
+    );
+    say!(
+        "nearest to their own sounds, or among the three nearest. A join's flux and dB: how much more the spectrum and"
     );
     say!(
         "the loudness change where segments join than in the same music without a join, ± standard error; 0 is no seam."

@@ -11,6 +11,7 @@ mod evaluate;
 mod evaluate_composer;
 mod evaluate_synth;
 mod evaluate_synth_report;
+mod general_midi;
 mod hints;
 mod list;
 mod metrics;

@@ -27,6 +27,7 @@ impl Moments {
     }
 
     /// Given ones; the covariance is row by row, and symmetric.
+    #[cfg(test)]
     pub fn new(mean: &[f64], covariance: &[f64]) -> Self {
         let width = mean.len();
         let covariance = DMatrix::from_row_slice(width, width, covariance);
@@ -36,13 +37,21 @@ impl Moments {
 
 /// |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (Heusel et al. 2017, eq. 6).
 pub fn frechet(a: &Moments, b: &Moments) -> f64 {
+    frechet_to_each(a, std::iter::once(b))[0]
+}
+
+/// The same to each of several, in less time.
+pub fn frechet_to_each<'a>(a: &Moments, others: impl IntoIterator<Item = &'a Moments>) -> Vec<f64> {
     // S1 S2 has the eigenvalues of S1^(1/2) S2 S1^(1/2), which is symmetric: its root's trace is the sum of their roots.
     let of_a = SymmetricEigen::new(a.covariance.clone());
     let roots = DMatrix::from_diagonal(&of_a.eigenvalues.map(|value| value.max(0.0).sqrt()));
     let root = &of_a.eigenvectors * roots * of_a.eigenvectors.transpose();
-    let product = &root * &b.covariance * &root;
-    let shared: f64 = product.symmetric_eigenvalues().iter().map(|value| value.max(0.0).sqrt()).sum();
-    (&a.mean - &b.mean).norm_squared() + a.covariance.trace() + b.covariance.trace() - 2.0 * shared
+    let distance = |b: &Moments| {
+        let product = &root * &b.covariance * &root;
+        let shared: f64 = product.symmetric_eigenvalues().iter().map(|value| value.max(0.0).sqrt()).sum();
+        (&a.mean - &b.mean).norm_squared() + a.covariance.trace() + b.covariance.trace() - 2.0 * shared
+    };
+    others.into_iter().map(distance).collect()
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@
 mod clip;
 mod distance;
 mod frechet;
+mod groups;
 mod musicnn;
 mod performed;
 mod seams;
 
 pub use clip::{Clip, ClipError};
 pub use distance::{loudness_distance, stft_distance};
-pub use frechet::{Moments, frechet};
+pub use groups::{Apart, Groups, Heard};
 pub use musicnn::Musicnn;
 pub use performed::{Performed, Subject};
 pub use seams::{Measure, SHIFTS, Seams, Take};

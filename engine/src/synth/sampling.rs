@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::inference::{Locations, Models, Runtime};
     use crate::score::Note;
-    use crate::synth::denoiser::{Denoiser, Occasion, Rows};
+    use crate::synth::denoiser::{Denoiser, Rows};
     use crate::synth::rates::{CONTEXT_FRAMES, HOP_FRAMES, SEGMENT_FRAMES};
     use crate::synth::sampler::{SamplerKind, Sampling, Start};
     use crate::synth::segment::{PartInput, SegmentRequest, SynthState};
@@ -163,9 +163,8 @@ mod tests {
     }
 
     fn watched(models: &Models) -> (Synthesizer, Receiver<Asked>) {
-        let mut synth = Synthesizer::new(models, 1, Occasion::Live).unwrap();
+        let mut synth = Synthesizer::with_denoiser(models, 1, "unet").unwrap();
         let (tell, asked) = channel();
-        synth.denoisers.truncate(1);
         synth.denoisers[0].network = Box::new(Witness(tell));
         (synth, asked)
     }

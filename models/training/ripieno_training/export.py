@@ -160,7 +160,8 @@ def main() -> None:
     # What the prior never heard is not offered: the tables of all networks have its length.
     vocabulary = learned(read_checkpoint(folder, "prior"))
     found = [n for n in CHECKPOINTS if n not in STUDENTS and (folder / f"{n}.pt").exists()]
-    for name in arguments.only or found:
+    # `--only` with no name: nothing but who plays when.
+    for name in found if arguments.only is None else arguments.only:
         write(folder, name, vocabulary, arguments.out)
     for occasion in OCCASIONS:
         if chosen := getattr(arguments, occasion):

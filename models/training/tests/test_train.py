@@ -191,15 +191,15 @@ def test_a_denoiser_is_distilled_stage_by_stage_and_exported(clips: Path, few: P
         {"name": "unet", "model": "denoiser", "sampler": "ddim"},
         {
             "name": "unet-distilled-2", "model": "denoiser_distilled_2", "sampler": "distilled", "steps": 2,
-            "times": [999, 499],
+            "times": [999, 499], "teacher": "unet",
         },
         {
             "name": "unet-distilled-1", "model": "denoiser_distilled_1", "sampler": "distilled", "steps": 1,
-            "times": [999],
+            "times": [999], "teacher": "unet",
         },
         {
             "name": "unet-sharpened-2", "model": "denoiser_sharpened_2", "sampler": "distilled", "steps": 2,
-            "times": [999, 499],
+            "times": [999, 499], "teacher": "unet",
         },
     ]  # fmt: skip
     assert {entry["file"] for entry in made["model"]} == {f"synth/{name}.onnx" for name in checkpoints}

@@ -235,8 +235,9 @@ def main() -> None:
 
     names = json.dumps(str(session)), json.dumps(task.plugin)
     take = session / "take.wav"
-    # Again where there is none. When an export is written, Ardour 7.3's Lua session dies of a corrupted heap in a third of its runs, with the
-    # synthesizer that it brings along and no other plug-in, too. So the file counts: its length says that it is whole.
+    # Again where there is no export. When one is written, Ardour 7.3's Lua session dies of a corrupted heap in a third of
+    # its runs, with the synthesizer that it brings along and no other plug-in, too. So the file counts: its length says
+    # that it is whole.
     for _ in range(ATTEMPTS):
         shutil.rmtree(session, ignore_errors=True)
         played = run("session", SESSION % (*names, task.sample_rate, samples, json.dumps(EXPORT_PRESET)))

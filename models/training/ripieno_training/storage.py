@@ -17,8 +17,6 @@ ENDS = re.compile("(^|/denoiser|/decoder|/encoder)/(excitation|enter|leave)/MatM
 QUANTISED, SCALE, ZERO = "_quantized", "_scale", "_zero_point"
 """what the quantiser adds to the name of a weight for what it makes of it"""
 MADE = re.compile(f"({QUANTISED}|{SCALE}|{ZERO})$")
-
-
 FORMER = "Gemm_MatMul"
 """how the name of a MatMul ends that was a Gemm"""
 

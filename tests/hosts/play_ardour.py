@@ -82,8 +82,8 @@ assert (plugin:load_preset (preset), "the plug-in refuses the preset")
 local notes = ARDOUR.LuaAPI.new_luaproc (Session, "Ripieno Notes")
 assert (not notes:isnil (), "Ardour does not load the listener")
 assert (track:add_processor_by_index (notes, index, nil, true) == 0, "Ardour does not take the listener")
--- The plug-in asks for a restart where its latency changes; Ardour does that beside us, on a busy machine late. How long the
--- song rolls before its beginning it works out after that, and now and then never: then an export would begin at once.
+-- The plug-in asks for a restart where its latency changes; Ardour does that beside us, on a busy machine late. After
+-- that it works out for how long the song rolls in, and now and then never does: an export would begin at once.
 local latency, still = track:signal_latency (), 0
 for _ = 1, 150 do
   ARDOUR.LuaAPI.usleep (100000)
@@ -235,9 +235,9 @@ def main() -> None:
 
     names = json.dumps(str(session)), json.dumps(task.plugin)
     take = session / "take.wav"
-    # Again where there is no export. When one is written, Ardour 7.3's Lua session dies of a corrupted heap in a third of
-    # its runs, with the synthesizer that it brings along and no other plug-in, too. So the file counts: its length says
-    # that it is whole.
+    # Again where there is no export. When one is written, Ardour 7.3's Lua session dies of a corrupted heap in a third
+    # of its runs, with the synthesizer that it brings along and no other plug-in, too. So the file counts: its length
+    # says that it is whole.
     for _ in range(ATTEMPTS):
         shutil.rmtree(session, ignore_errors=True)
         played = run("session", SESSION % (*names, task.sample_rate, samples, json.dumps(EXPORT_PRESET)))

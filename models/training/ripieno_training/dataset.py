@@ -112,7 +112,9 @@ def cut(values: np.ndarray, first: int, length: int, before: np.ndarray | float 
 
 
 class Crops:
-    """Random crops: every (performance, instrument) pair is equally likely, then every position.
+    """Random crops: every performance is equally likely, then every instrument in it, then every position.
+
+    A piano is the whole of its performance, and has as much to learn as an orchestra of fourteen.
 
     Some begin before their clip, in silence. Without these, a network meets the first note after a rest so rarely
     that it answers tens of decibels too loud where an instrument otherwise never rests.
@@ -121,15 +123,16 @@ class Crops:
     def __init__(self, clips: list[Clip], frames: int, seed: int) -> None:
         self.frames = frames
         self.random = np.random.default_rng(seed)
-        pairs: dict[tuple[int, int], list[Clip]] = {}
+        players: dict[int, dict[int, list[Clip]]] = {}
         for clip in clips:
             if len(clip.mel) >= frames:
-                pairs.setdefault((clip.performance, clip.instrument), []).append(clip)
-        self.pairs = [pairs[key] for key in sorted(pairs)]
+                players.setdefault(clip.performance, {}).setdefault(clip.instrument, []).append(clip)
+        self.performances = [[players[who][which] for which in sorted(players[who])] for who in sorted(players)]
 
     def draw(self) -> tuple[Clip, int]:
         """A clip and the first frame of a crop in it, negative for one that begins in silence."""
-        clips = self.pairs[self.random.integers(len(self.pairs))]
+        instruments = self.performances[self.random.integers(len(self.performances))]
+        clips = instruments[self.random.integers(len(instruments))]
         clip = clips[self.random.integers(len(clips))]
         if self.random.random() < LEAD_IN_SHARE:
             return clip, -int(self.random.integers(self.frames * 7 // 8))

@@ -93,3 +93,13 @@ def test_some_crops_begin_in_silence() -> None:
         lead = int((batch["roll"][i, :, 0, 0] == 0.0).sum())
         np.testing.assert_allclose(batch["mel"][i, :lead], np.broadcast_to(SILENCE, (lead, 2 * ft.BANDS)), rtol=1e-6)
         assert np.count_nonzero(batch["audio"][i, 0]) == (63 - lead) * ft.HOP + 1
+
+
+def test_a_soloist_is_drawn_as_often_as_an_orchestra() -> None:
+    def clip(instrument: int, performance: int) -> Clip:
+        empty = np.zeros((64, ft.PLANES, ft.KEYS), np.float16), np.zeros((64, 2 * ft.BANDS), np.float16)
+        return Clip(np.zeros((2, 0), np.int16), np.zeros((0, 4)), *empty, instrument, performance, "")
+
+    batch = Crops([clip(0, 1), clip(0, 1), *(clip(part, 2) for part in range(6))], 64, 3).batch(400)
+    assert 160 <= (batch["performance"] == 1).sum() <= 240
+    assert min(np.bincount(batch["instrument"][batch["performance"] == 2], minlength=6)) >= 15

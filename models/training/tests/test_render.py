@@ -4,6 +4,7 @@ Tests that need recordings read RIPIENO_AUDIO_ROOT (the sample pack), RIPIENO_SY
 and the installed SoundFonts, and skip with the reason where one is missing.
 """
 
+import argparse
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ripieno_training.render.cli import minutes_of
 from ripieno_training.render.habits import Habits, limit_voices, perform
 from ripieno_training.render.recipes import pairs, performances
 from ripieno_training.render.rooms import Room
@@ -232,3 +234,11 @@ def test_folding_keeps_the_pitch_class_and_the_range(performance, instrument):
     folded = fold(pitches, sound)
     assert folded.min() >= sound.lo and folded.max() <= sound.hi
     assert ((folded - pitches) % 12 == 0).all()
+
+
+def test_who_plays_alone_has_as_many_minutes_as_a_whole_orchestra():
+    options = argparse.Namespace(minutes_per_pair=[7.0, 0.8], minutes_per_performance=[36.0, 0.0])
+    by = performances()
+    assert minutes_of(options, by["concert-grand"]) == [36.0, 0.8]
+    assert minutes_of(options, by["string-quartet-hall"]) == [9.0, 0.8]
+    assert minutes_of(options, by["orchestra-hall"]) == [7.0, 0.8]

@@ -21,7 +21,7 @@ import soundfile
 from tqdm import tqdm
 
 from .piece import render_piece
-from .recipes import pairs, performances
+from .recipes import Performance, pairs, performances
 from .renderer import SOUNDFONT_FOLDERS, SPLITS, Stage
 from .sampler import SAMPLE_RATE
 from .scores import Corpus
@@ -45,13 +45,19 @@ def _processor_s() -> float:
     return sum(os.times()[:4])
 
 
+def minutes_of(options: argparse.Namespace, performance: Performance) -> list[float]:
+    """What a player of a performance has to play in each split: one who is alone has its minutes to himself."""
+    shares = [minutes / len(performance.players) for minutes in options.minutes_per_performance]
+    return [max(pair) for pair in zip(options.minutes_per_pair, shares, strict=True)]
+
+
 def _render_pair(job: Job) -> tuple[str, float, float]:
     """Renders a pair's missing clips; its name, the seconds of audio made and of processor time it took."""
     options = job.options
     performance, player = pairs()[job.pair]
     stage = Stage(options.audio_root, [*options.soundfonts, *SOUNDFONT_FOLDERS])
     started, made = _processor_s(), 0.0
-    for split, minutes in zip(options.split, options.minutes_per_pair, strict=True):
+    for split, minutes in zip(options.split, minutes_of(options, performance), strict=True):
         corpus = Corpus(options.symbolic_root, options.splits, split)
         folder = options.out / split / performance.id
         total, number = 0.0, 0
@@ -147,6 +153,9 @@ def parser() -> argparse.ArgumentParser:
     clips.add_argument("--splits", type=Path, help="default: splits.csv in the symbolic root")
     clips.add_argument("--out", type=Path, required=True)
     clips.add_argument("--minutes-per-pair", type=float, nargs="+", default=[7.0], help="of every split, or of each")
+    clips.add_argument(
+        "--minutes-per-performance", type=float, nargs="+", default=[0.0], help="at least, shared by its players"
+    )
     clips.add_argument("--split", choices=SPLITS, nargs="+", default=["train"])
     clips.add_argument("--processes", type=int, default=2)
     clips.add_argument("--only", nargs="+", action="extend", choices=list(performances()), help="these performances")
@@ -162,9 +171,11 @@ def main() -> None:
     if options.run is render_clips:
         if options.symbolic_root is None:
             command.error("name the score sets: --symbolic-root or RIPIENO_SYMBOLIC_ROOT")
-        if len(options.minutes_per_pair) == 1:
-            options.minutes_per_pair *= len(options.split)
-        if len(options.minutes_per_pair) != len(options.split):
-            command.error("give --minutes-per-pair once, or once for each --split")
+        for name in ("minutes_per_pair", "minutes_per_performance"):
+            minutes = getattr(options, name)
+            if len(minutes) == 1:
+                minutes *= len(options.split)
+            if len(minutes) != len(options.split):
+                command.error(f"give --{name.replace('_', '-')} once, or once for each --split")
         options.splits = options.splits or options.symbolic_root / "splits.csv"
     options.run(options)

@@ -7,8 +7,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ripieno_engine::inference::{Locations, Models, Runtime};
 use ripieno_engine::score::Note;
 use ripieno_engine::synth::{
-    BINS, DenoiserInfo, GAINS, Guidance, HELD_FRAMES, HOP, HOP_FRAMES, NoteRoll, Occasion, Origins, PartInput,
-    Resynthesis, SegmentCost, SegmentRequest, StereoBuffer, SynthState, Synthesizer,
+    BINS, DenoiserInfo, GAINS, Guidance, HELD_FRAMES, HOP, HOP_FRAMES, MEL, NoteRoll, Occasion, Origins, PartInput,
+    Resynthesis, SegmentCost, SegmentRequest, StereoBuffer, SynthState, Synthesizer, Voiced,
 };
 
 const GUIDED: Guidance = Guidance { notes: 1.25, performance: 1.25 };
@@ -85,7 +85,7 @@ fn segment(criterion: &mut Criterion) {
 fn resynthesis(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("resynthesis of 4 parts, 1 thread");
     let frames = 2 * HELD_FRAMES + HOP_FRAMES;
-    let gains = vec![0.1; frames * GAINS * BINS];
+    let (gains, mel) = (vec![0.1; frames * GAINS * BINS], vec![-5.0; frames * MEL]);
     let (mut resynthesis, mut out) = (Resynthesis::new(), StereoBuffer::default());
     for (name, keys) in [("a note each", 1), ("20 low notes each", 20)] {
         let mut rolls = vec![NoteRoll::default(); 4];
@@ -96,14 +96,9 @@ fn resynthesis(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             bencher.iter(|| {
                 for (part, roll) in rolls.iter().enumerate() {
-                    resynthesis.render(
-                        (roll, &gains),
-                        &Origins::default(),
-                        (1, part),
-                        1000,
-                        HELD_FRAMES..HELD_FRAMES + HOP_FRAMES,
-                        &mut out,
-                    );
+                    let origins = &Origins::default();
+                    let given = Voiced { first: 1000, mel: &mel, roll, origins, noise: (1, part) };
+                    resynthesis.render(given, &gains, HELD_FRAMES..HELD_FRAMES + HOP_FRAMES, &mut out);
                 }
             });
         });

@@ -26,7 +26,7 @@ const MOST_BYTES: f64 = 6.0 * (1u64 << 30) as f64;
 /// Output rates, in Hz.
 pub const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 const SEGMENT_S: f64 = (HOP_FRAMES * HOP) as f64 / SAMPLE_RATE as f64; // 0.64
-const HELD_S: f64 = (HELD_FRAMES * HOP) as f64 / SAMPLE_RATE as f64; // 0.21
+const HELD_S: f64 = (HELD_FRAMES * HOP) as f64 / SAMPLE_RATE as f64; // 0.25
 
 /// Who plays the notes of a score.
 #[derive(Debug, Clone, Copy)]

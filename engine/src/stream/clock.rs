@@ -36,13 +36,13 @@ pub(super) const GATHER_FRAMES: u64 = 1;
 /// Frames by which a segment's sound begins before its own: those that the vocoder held until it knew what follows.
 pub(super) const HELD_FRAMES: u64 = crate::synth::HELD_FRAMES as u64;
 /// What a segment may take from the moment its last note is known until its first sample is due, in frames. Four parts of
-/// four steps took 0.26 s on two virtual cores (README.md, "Figures"); a whole hop would be 0.21 s more of latency.
-pub(super) const COMPUTE_FRAMES: u64 = 43;
+/// four steps took 0.26 s on two virtual cores (README.md, "Figures"); a whole hop would be 0.25 s more of latency.
+pub(super) const COMPUTE_FRAMES: u64 = 39;
 
 /// The latency of a mode at a host rate, in host samples, rounded up. A pure function.
 ///
 /// Sync is 1.61 s: the 0.96 s of notes that a segment needs (hop and overlap), 10 ms in which a chord is
-/// gathered, 0.21 s by which sound lags behind mel, and 0.43 s to compute it. Live is 0. A rate that is not a positive
+/// gathered, 0.25 s by which sound lags behind mel, and 0.39 s to compute it. Live is 0. A rate that is not a positive
 /// number counts as 48 kHz.
 ///
 /// ```

@@ -9,6 +9,8 @@ use super::stft::Stft;
 pub struct MelFilters {
     /// First bin and weights of each band.
     bands: Vec<(usize, Vec<f32>)>,
+    /// Sum of all bands' weights for each bin.
+    totals: Vec<f32>,
 }
 
 impl Default for MelFilters {
@@ -27,7 +29,7 @@ impl MelFilters {
             700.0 * (10f64.powf(mel / 2595.0) - 1.0)
         };
         let bin_hz = f64::from(SAMPLE_RATE) / WINDOW as f64;
-        let bands = (0..MEL_BANDS)
+        let bands: Vec<(usize, Vec<f32>)> = (0..MEL_BANDS)
             .map(|band| {
                 let (left, centre, right) = (edge(band), edge(band + 1), edge(band + 2));
                 let weight = |bin: usize| {
@@ -44,7 +46,11 @@ impl MelFilters {
                 }
             })
             .collect();
-        Self { bands }
+        let mut totals = vec![0.0; BINS];
+        for (first, weights) in &bands {
+            totals[*first..].iter_mut().zip(weights).for_each(|(total, weight)| *total += weight);
+        }
+        Self { bands, totals }
     }
 
     /// Mean magnitude of each band of a spectrum.
@@ -52,6 +58,20 @@ impl MelFilters {
         self.bands.iter().map(|(first, weights)| {
             weights.iter().zip(&magnitudes[*first..]).map(|(weight, magnitude)| weight * magnitude).sum()
         })
+    }
+
+    /// What values of bands (MEL_BANDS) mean for `bins` (BINS): each has the mean of its bands', by their weights. Below the
+    /// lowest band it is that band's, and above the highest 0.
+    pub fn spread(&self, values: &[f32], bins: &mut [f32]) {
+        bins.fill(0.0);
+        for ((first, weights), value) in self.bands.iter().zip(values) {
+            bins[*first..].iter_mut().zip(weights).for_each(|(bin, weight)| *bin += weight * value);
+        }
+        for (bin, total) in bins.iter_mut().zip(&self.totals) {
+            *bin /= total.max(1e-8);
+        }
+        let below = self.totals.iter().take_while(|&&total| total == 0.0).count();
+        bins[..below].fill(values[0]);
     }
 }
 
@@ -110,6 +130,8 @@ pub(super) struct Golden {
     mel_first_frame: usize,
     mel: Vec<Vec<f32>>,
     pub istft: Vec<f32>,
+    /// Real and imaginary part of every seventh bin.
+    pub levelled: Vec<[f32; 2]>,
     /// Steps of DDIM, and the times of each.
     pub ddim_times: std::collections::BTreeMap<usize, Vec<usize>>,
 }

@@ -10,6 +10,7 @@ mod denoiser;
 pub mod evaluation;
 mod excitation;
 mod guidance;
+mod levels;
 pub mod mel;
 pub(crate) mod noise;
 mod passage;
@@ -29,13 +30,13 @@ pub use excitation::Origins;
 pub use guidance::Guidance;
 pub use passage::{PassageAudio, PassagePart, PassageRequest};
 pub use rates::{
-    BINS, CONTEXT_FRAMES, FRAMES_PER_SECOND, HOP, HOP_FRAMES, KEYS, LOW_KEY, MAX_PARTS, OVERLAP_FRAMES, SAMPLE_RATE,
-    WINDOW,
+    BINS, CONTEXT_FRAMES, FRAMES_PER_SECOND, HOP, HOP_FRAMES, KEYS, LOW_KEY, MAX_PARTS, MEL, OVERLAP_FRAMES,
+    SAMPLE_RATE, WINDOW,
 };
 pub use roll::{NoteRoll, PLANES, fold_pitch};
 pub use sampler::{SamplerKind, Sampling, Start};
 pub use segment::{
     PartAudio, PartInput, SegmentCost, SegmentRequest, StereoBuffer, SynthError, SynthState, Synthesizer,
 };
-pub use vocoder::{GAINS, Resynthesis};
+pub use vocoder::{GAINS, Resynthesis, Voiced};
 pub use vocoding::HELD_FRAMES;

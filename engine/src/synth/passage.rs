@@ -12,7 +12,7 @@ use super::excitation::Origins;
 use super::guidance::Guidance;
 use super::rates::{FRAMES_PER_SECOND, MAX_PARTS, MEL, OVERLAP_FRAMES, SAMPLE_RATE};
 use super::segment::{LEVEL, PartInput, SegmentCost, Span, StereoBuffer, SynthError, Synthesizer, row_of};
-use super::vocoding::Voiced;
+use super::vocoder::Voiced;
 
 /// Frames before a committed mel ends in which its weight falls to 0.
 const LET_GO: i64 = 4;

@@ -1,7 +1,7 @@
 //! The vocoder as a stream: mel goes in as it becomes final, and comes out as sound once all that it depends on is there.
 //!
 //! Promises that however a mel is cut, it sounds as it would whole (to 1e-5 of its peak; tested): a frame's gains depend on
-//! [`FIELD`] frames to either side and its sound on [`REACH`] frames of gains, so the last [`HELD_FRAMES`] of a stream are
+//! [`FIELD`] frames to either side and its sound on [`DEPENDS`] frames of gains, so the last [`HELD_FRAMES`] of a stream are
 //! held until more is fed or the stream ends, and as many before them are kept for those that follow. Where a stream begins
 //! and ends the network sees nothing beyond, as with the whole. Runs on the synth worker.
 
@@ -14,12 +14,12 @@ use super::excitation::Origins;
 use super::rates::{BINS, KEYS, MEL};
 use super::roll::{NoteRoll, PLANES};
 use super::segment::{StereoBuffer, SynthError, finite};
-use super::vocoder::{GAINS, REACH, Resynthesis, reaching};
+use super::vocoder::{DEPENDS, GAINS, Resynthesis, Voiced, needed};
 
 /// Frames to either side of one that its gains depend on: six convolutions of seven frames each.
 const FIELD: usize = 18;
 /// Frames by which the sound of a stream lags behind its mel.
-pub const HELD_FRAMES: usize = FIELD + REACH; // 21
+pub const HELD_FRAMES: usize = FIELD + DEPENDS; // 25
 /// Values of a frame of a roll.
 const ROLL: usize = PLANES * KEYS;
 
@@ -31,21 +31,6 @@ pub(super) struct Vocoder {
     /// last.
     wanted: Vec<i64>,
     gains: Vec<f32>,
-}
-
-/// Frames of one part to be heard.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Voiced<'a> {
-    /// Absolute number of the first frame.
-    pub first: i64,
-    /// `[frames, MEL]`.
-    pub mel: &'a [f32],
-    /// As many frames.
-    pub roll: &'a NoteRoll,
-    /// Where phases count from.
-    pub origins: &'a Origins,
-    /// Seed and part that name the noise.
-    pub noise: (u64, usize),
 }
 
 /// What one part's stream was fed, as far as it is still needed: 100 kB.
@@ -107,7 +92,7 @@ impl Vocoder {
     ) -> Result<f64, SynthError> {
         let frames = given.roll.frames();
         self.wanted.clear();
-        self.wanted.extend(reaching(&audible, frames).map(|frame| frame as i64));
+        self.wanted.extend(needed(&audible, frames).map(|frame| frame as i64));
         let begun = Instant::now();
         // One part at a time: in one run four of 106 frames took 4 % less, and four times the memory.
         self.network.run(
@@ -120,7 +105,7 @@ impl Vocoder {
         )?;
         finite("vocoder", &self.gains, self.wanted.len() * GAINS * BINS)?;
         let seconds = begun.elapsed().as_secs_f64();
-        self.resynthesis.render((given.roll, &self.gains), given.origins, given.noise, given.first, audible, out);
+        self.resynthesis.render(given, &self.gains, audible, out);
         Ok(seconds)
     }
 

@@ -25,7 +25,8 @@ from .diffusion import ddim, dpm, guided
 from .listening import embed, frechet, note_f1, stft_distance
 from .manifest import UNET, write_denoiser, write_figures, write_synth
 from .networks import MeanMel
-from .train import load_bounded, load_network, synthesize, white_noise
+from .synthesis import resynthesize, white_noise
+from .train import load_bounded, load_network
 from .train.checkpoint import learned, read
 
 EDGE = ft.WINDOW
@@ -117,7 +118,7 @@ class Chain:
         gains = self.vocoder(mel, torch.from_numpy(clip.roll[None, :frames].astype(np.float32)))
         torch.manual_seed(seed)
         noise = white_noise(1, frames, torch.device("cpu"))
-        return synthesize(gains, excitation, noise)[0, :, EDGE:-EDGE].numpy()
+        return resynthesize(gains, excitation, noise, mel)[0, :, EDGE:-EDGE].numpy()
 
 
 def held_out(root: Path, split: str, per_performance: int, known: Collection[str]) -> list[Clip]:

@@ -56,6 +56,19 @@ def mel_filters() -> np.ndarray:
     return filters / filters.sum(1, keepdims=True)
 
 
+@cache
+def band_spread() -> np.ndarray:
+    """What each band means for each bin [BANDS, BINS]: a bin takes the mean of its bands, by their weights.
+
+    Bins below the lowest band take that one; above the highest there is none.
+    """
+    filters = mel_filters()
+    total = filters.sum(0)
+    spread = filters / np.maximum(total, 1e-8)
+    spread[0, (total == 0) & (np.arange(BINS) < BINS // 2)] = 1.0
+    return spread
+
+
 def stft(signal: np.ndarray, first_frame: int, frames: int) -> np.ndarray:
     """Centre-referenced spectrum [frames, BINS] of a signal [samples]; a full-scale sine peaks at 1."""
     half = WINDOW // 2

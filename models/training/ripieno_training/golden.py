@@ -8,6 +8,7 @@ import torch
 
 from . import features as ft
 from .diffusion import alpha_bars, guided, times
+from .synthesis import levelled
 
 FILE = ft.MODELS.parent / "tests" / "golden" / "features.json"
 NOTES = [
@@ -47,6 +48,8 @@ def main() -> None:
     bins = [0, 5, 11, 12, 28, 29, 56, 100, 400, 852]
     mel = ft.mel_of_audio(stereo_signal(), 10, 4)
     audio = ft.istft(spectrum())
+    target = -6.0 + 2.0 * np.sin(0.2 * np.arange(ft.BANDS))
+    brought = levelled(torch.from_numpy(spectrum()[0].astype(np.complex64)), torch.from_numpy(target.astype(np.float32)))
     bars = alpha_bars()
     guidance = guided(torch.tensor(3.0), torch.tensor(1.0), torch.tensor(2.0), 1.25, 1.25)
     values = {
@@ -64,6 +67,7 @@ def main() -> None:
         "mel_first_frame": 10,
         "mel": [[round(float(v), 6) for v in row] for row in mel],
         "istft": [round(float(v), 8) for v in audio[::37]],
+        "levelled": [[float(f"{v.real:.7g}"), float(f"{v.imag:.7g}")] for v in brought[::7].tolist()],
         "alpha_bar": {str(t): float(bars[t]) for t in (0, 250, 499, 750, 999)},
         "guidance": float(guidance),
         "ddim_times": {str(steps): times(steps) for steps in (1, 4, 12, 250)},

@@ -9,37 +9,86 @@ from torch import Tensor
 
 from . import features as ft
 
+LARGEST_STEP = 3.0
+"""nepers that a band is brought up or down at most"""
+
 
 def synthesize(gains: Tensor, excitation: Tensor, noise: Tensor) -> Tensor:
-    """gains [B, F, 4, BINS], E [B, F, BINS], noise spectra [2, B, F, BINS] -> left, right [B, 2, (F - 1) * HOP + 1]."""
+    """gains [B, F, 4, BINS], E [B, F, BINS], noise spectra [2, B, F, BINS] -> left, right [B, 2, (F - 1) * HOP + 1].
+
+    The sound that the vocoder is trained on; what is heard is `resynthesize`.
+    """
+    return stereo(overlap_add(spectra(gains, excitation, noise)))
+
+
+def resynthesize(gains: Tensor, excitation: Tensor, noise: Tensor, mel: Tensor) -> Tensor:
+    """The same once more, each band of each frame brought to the level that mel [B, F, 2 * BANDS] has for it.
+
+    One step of the projections of Griffin & Lim 1984 whose target is the mel: grains that overlap seldom add up to the
+    levels each was made for, so they are measured where they have been added.
+    """
+    measured = analyse(overlap_add(spectra(gains, excitation, noise)))
+    mid, side = mel[..., : ft.BANDS], mel[..., : ft.BANDS] + mel[..., ft.BANDS :]
+    return stereo(overlap_add(levelled(measured, torch.stack([mid, side]))))
+
+
+def levelled(spectrum: Tensor, target: Tensor) -> Tensor:
+    """Spectra [..., BINS] whose bands are at the log levels `target` [..., BANDS], or `LARGEST_STEP` nearer to them."""
+    filters, spread = (torch.tensor(x, dtype=torch.float32) for x in (ft.mel_filters().T, ft.band_spread()))
+    have = torch.log(torch.clamp(torch.matmul(spectrum.abs(), filters.to(spectrum.device)), min=ft.FLOOR))
+    steps = torch.clamp(target - have, -LARGEST_STEP, LARGEST_STEP)
+    return spectrum * torch.exp(torch.matmul(steps, spread.to(spectrum.device)))
+
+
+def hann(device: torch.device) -> Tensor:
+    """The window [WINDOW]."""
+    return torch.tensor(ft.hann(), dtype=torch.float32, device=device)
+
+
+def turn(device: torch.device) -> Tensor:
+    """Signs [BINS] that refer phases to a frame's centre."""
+    signs = torch.ones(ft.BINS, device=device)
+    signs[1::2] = -1.0
+    return signs
+
+
+def spectra(gains: Tensor, excitation: Tensor, noise: Tensor) -> Tensor:
+    """Mid and side [2, B, F, BINS] as the gains have them."""
     mid = gains[:, :, 0] * excitation + gains[:, :, 1] * noise[0]
     side = gains[:, :, 2] * excitation + gains[:, :, 3] * noise[1]
-    spectrum = torch.stack([mid + side, mid - side], 1)
-    turn = torch.ones(ft.BINS, device=spectrum.device)
-    turn[1::2] = -1.0
-    window = torch.tensor(ft.hann(), dtype=torch.float32, device=spectrum.device)
-    grains = torch.fft.irfft(spectrum * turn * (window.sum() / 2), n=ft.WINDOW) * window
-    batch, channels, frames, _ = grains.shape
+    return torch.stack([mid, side])
+
+
+def overlap_add(spectrum: Tensor) -> Tensor:
+    """[..., F, BINS] -> [..., (F - 1) * HOP + WINDOW], from WINDOW / 2 before the centre of the first frame."""
+    window = hann(spectrum.device)
+    grains = torch.fft.irfft(spectrum * turn(spectrum.device) * (window.sum() / 2), n=ft.WINDOW) * window
+    frames = grains.shape[-2]
     length = (frames - 1) * ft.HOP + ft.WINDOW
 
-    def overlap_add(x: Tensor) -> Tensor:
+    def add(x: Tensor) -> Tensor:
         return F.fold(x.transpose(1, 2), (1, length), (1, ft.WINDOW), stride=(1, ft.HOP)).reshape(-1, length)
 
-    audio = overlap_add(grains.reshape(batch * channels, frames, ft.WINDOW))
-    norm = overlap_add((window**2).expand(1, frames, ft.WINDOW)).clamp(min=1e-3)
-    half = ft.WINDOW // 2
-    return (audio / norm)[:, half : half + (frames - 1) * ft.HOP + 1].reshape(batch, channels, -1)
+    power = add((window**2).expand(1, frames, ft.WINDOW)).clamp(min=1e-3)
+    return (add(grains.reshape(-1, frames, ft.WINDOW)) / power).reshape(*spectrum.shape[:-2], length)
+
+
+def stereo(added: Tensor) -> Tensor:
+    """Mid and side [2, B, .] of `overlap_add` -> left, right [B, 2, samples], from the first centre to the last."""
+    mid, side = added[..., ft.WINDOW // 2 : 1 - ft.WINDOW // 2]
+    return torch.stack([mid + side, mid - side], 1)
+
+
+def analyse(signal: Tensor) -> Tensor:
+    """Centre-referenced spectra [..., F, BINS] of what `overlap_add` made, [..., (F - 1) * HOP + WINDOW]."""
+    window = hann(signal.device)
+    return torch.fft.rfft(signal.unfold(-1, ft.WINDOW, ft.HOP) * window) * (2.0 / window.sum()) * turn(signal.device)
 
 
 def white_noise(batch: int, frames: int, device: torch.device) -> Tensor:
     """Centre-referenced spectra of unit white noise [2, B, F, BINS]."""
     length = (frames - 1) * ft.HOP + ft.WINDOW
-    window = torch.tensor(ft.hann(), dtype=torch.float32, device=device)
-    grains = torch.randn(2 * batch, length, device=device).unfold(-1, ft.WINDOW, ft.HOP)
-    spectrum = torch.fft.rfft(grains * window) * (2.0 / window.sum())
-    turn = torch.ones(ft.BINS, device=device)
-    turn[1::2] = -1.0
-    return (spectrum * turn).reshape(2, batch, frames, ft.BINS)
+    return analyse(torch.randn(2 * batch, length, device=device)).reshape(2, batch, frames, ft.BINS)
 
 
 CONVERGENCE_WEIGHT = 0.5

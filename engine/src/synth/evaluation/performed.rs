@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use crate::score::Note;
+use crate::synth::Voiced;
 use crate::synth::mel::mel_frames;
 use crate::synth::rates::{FRAMES_PER_SECOND, HOP, HOP_FRAMES};
 use crate::synth::segment::{LEVEL, PartInput, SegmentRequest, Span, SynthError, SynthState, Synthesizer};
-use crate::synth::vocoding::Voiced;
 use crate::synth::{Guidance, HELD_FRAMES, Origins, SegmentCost, StereoBuffer};
 
 /// Who plays which notes for how long.

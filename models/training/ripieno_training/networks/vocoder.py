@@ -24,14 +24,7 @@ class Vocoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, 5 * ft.BINS)
         nn.init.normal_(self.leave.weight, std=1e-3)
-        filters = torch.tensor(ft.mel_filters(), dtype=torch.float32)
-        spread = filters / filters.sum(0, keepdim=True).clamp(min=1e-8)
-        # Bins below the lowest and above the highest band take the level of the outermost band.
-        bare = filters.sum(0) == 0
-        low = torch.arange(ft.BINS) < ft.BINS // 2
-        spread[:, bare & low] = 0.0
-        spread[0, bare & low] = 1.0
-        self.register_buffer("spread", spread)
+        self.register_buffer("spread", torch.tensor(ft.band_spread(), dtype=torch.float32))
         bias = torch.zeros(5, ft.BINS)
         # Unit white noise has magnitude exp(-2.9) in our STFT scale; noise starts 1.5 below the level of the mel.
         bias[1] = 1.4

@@ -36,6 +36,12 @@ def spectrum() -> np.ndarray:
     return np.cos(0.37 * bins + frames) / (1 + bins) + 1j * np.sin(0.11 * bins * (frames + 1)) / (1 + bins)
 
 
+def brought() -> np.ndarray:
+    """A frame of it at the levels of a mel that is a formula too: real and imaginary parts [BINS, 2]."""
+    target = torch.from_numpy((-6.0 + 2.0 * np.sin(0.2 * np.arange(ft.BANDS))).astype(np.float32))
+    return torch.view_as_real(levelled(torch.from_numpy(spectrum()[0].astype(np.complex64)), target)).numpy()
+
+
 def main() -> None:
     """Writes the file."""
     notes = np.array(NOTES)
@@ -48,8 +54,6 @@ def main() -> None:
     bins = [0, 5, 11, 12, 28, 29, 56, 100, 400, 852]
     mel = ft.mel_of_audio(stereo_signal(), 10, 4)
     audio = ft.istft(spectrum())
-    target = -6.0 + 2.0 * np.sin(0.2 * np.arange(ft.BANDS))
-    brought = levelled(torch.from_numpy(spectrum()[0].astype(np.complex64)), torch.from_numpy(target.astype(np.float32)))
     bars = alpha_bars()
     guidance = guided(torch.tensor(3.0), torch.tensor(1.0), torch.tensor(2.0), 1.25, 1.25)
     values = {
@@ -67,7 +71,7 @@ def main() -> None:
         "mel_first_frame": 10,
         "mel": [[round(float(v), 6) for v in row] for row in mel],
         "istft": [round(float(v), 8) for v in audio[::37]],
-        "levelled": [[float(f"{v.real:.7g}"), float(f"{v.imag:.7g}")] for v in brought[::7].tolist()],
+        "levelled": [[float(f"{value:.7g}") for value in bin] for bin in brought()[::7]],
         "alpha_bar": {str(t): float(bars[t]) for t in (0, 250, 499, 750, 999)},
         "guidance": float(guidance),
         "ddim_times": {str(steps): times(steps) for steps in (1, 4, 12, 250)},

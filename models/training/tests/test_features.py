@@ -21,6 +21,7 @@ def test_the_golden_file_is_what_the_code_computes() -> None:
     mel = ft.mel_of_audio(golden.stereo_signal(), kept["mel_first_frame"], 4)
     np.testing.assert_allclose(mel, kept["mel"], atol=1e-5)
     np.testing.assert_allclose(ft.istft(golden.spectrum())[::37], kept["istft"], atol=1e-7)
+    np.testing.assert_allclose(golden.brought()[::7], kept["levelled"], rtol=1e-5, atol=1e-9)
 
 
 def test_a_full_scale_sine_peaks_at_one_with_the_phase_of_the_frame_centre() -> None:

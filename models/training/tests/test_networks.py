@@ -19,7 +19,7 @@ from ripieno_training.networks.bounded import OfEpsilon
 from ripieno_training.networks.t5 import ASIDE
 from ripieno_training.networks.wiener import TAPS, Wiener
 from ripieno_training.signatures import SIGNATURES, example, pair
-from ripieno_training.synthesis import synthesize
+from ripieno_training.synthesis import resynthesize, synthesize, white_noise
 
 PERFORMANCES, INSTRUMENTS = 4, 6
 
@@ -270,6 +270,23 @@ def test_torch_synthesis_agrees_with_the_numpy_transform() -> None:
     audio = synthesize(gains, torch.from_numpy(spectrum.astype(np.complex64))[None], noise)[0, 0].numpy()
     half = ft.WINDOW // 2
     np.testing.assert_allclose(audio, ft.istft(spectrum)[half : half + 11 * ft.HOP + 1], atol=1e-5)
+
+
+def test_what_is_heard_has_the_levels_of_its_mel() -> None:
+    frames = 40
+    torch.manual_seed(5)
+    bands = torch.arange(2 * ft.BANDS)
+    mel = torch.where(bands < ft.BANDS, -5.0 + torch.sin(0.1 * bands), -1.0).expand(1, frames, -1)
+    gains, noise = torch.full((1, frames, 4, ft.BINS), 0.05), white_noise(1, frames, torch.device("cpu"))
+    silence = torch.zeros(1, frames, ft.BINS)
+
+    def off(audio: torch.Tensor) -> float:
+        found = ft.mel_of_audio(audio[0].numpy().astype(np.float64), 0, frames)
+        return float(np.median(np.abs(found - mel[0].numpy())[5:-5]))
+
+    before = off(synthesize(gains, silence, noise))
+    after = off(resynthesize(gains, silence, noise, mel))
+    assert after < 0.15 and before > 4 * after, (before, after)
 
 
 def test_frechet_distance_has_the_published_value() -> None:

@@ -275,7 +275,7 @@ fn plays_an_organ_in_real_time() {
 fn the_dropout_meter_counts_exactly_the_segments_that_are_lost() {
     for (faults, lost) in [("", 0), ("lose_every=3", 2)] {
         let (heard, figures) = with_faults("plays_an_organ_in_real_time", &format!("dropouts-{lost}"), faults);
-        // Segments 2 and 5 of 0.64 s, 0.21 s before and one latency of 1.61 s later: the next, segment 8, would be heard from
+        // Segments 2 and 5 of 0.64 s, 0.25 s before and one latency of 1.61 s later: the next, segment 8, would be heard from
         // 6.5 s on.
         assert_eq!(figures["underruns"].as_u64(), Some(lost), "{figures}");
         let first = heard.left.iter().position(|&sample| sample != 0.0).expect("nothing sounds");

@@ -437,6 +437,6 @@ mod tests {
             parts: Vec::new(),
         };
         let known = (3 * 64 + 96 + 1) * 480;
-        assert!((slack_seconds(&job, known) - 0.43).abs() < 1e-9);
+        assert!((slack_seconds(&job, known) - 0.39).abs() < 1e-9);
     }
 }

@@ -36,7 +36,7 @@ pub(super) const GATHER_FRAMES: u64 = 1;
 /// Frames by which a segment's sound begins before its own: those that the vocoder held until it knew what follows.
 pub(super) const HELD_FRAMES: u64 = crate::synth::HELD_FRAMES as u64;
 /// What a segment may take from the moment its last note is known until its first sample is due, in frames. Four parts of
-/// four steps took 0.26 s on two virtual cores (README.md, "Figures"); a whole hop would be 0.25 s more of latency.
+/// four steps take 0.20 s on two virtual cores (README.md, "Figures"); a whole hop would be 0.25 s more of latency.
 pub(super) const COMPUTE_FRAMES: u64 = 39;
 
 /// The latency of a mode at a host rate, in host samples, rounded up. A pure function.

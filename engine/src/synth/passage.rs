@@ -18,7 +18,7 @@ use super::vocoder::Voiced;
 const LET_GO: i64 = 4;
 /// The networks halve their frames up to three times.
 const MULTIPLE: usize = 8;
-/// Frames at the end of a passage that lack the windows of their neighbours.
+/// Frames at the end of a passage that lack the windows of their neighbours; levels there are measured on what there is.
 const RAGGED: usize = 3;
 
 /// One part of a passage.

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// Counted up when notes are made in another way from the same models.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// Networks that notes are made by, besides the denoiser.
 const NETWORKS: [&str; 2] = ["prior", "vocoder"];
 const MAGIC: &[u8; 8] = b"RPNOTE1\n";
